@@ -1,0 +1,344 @@
+"""`plan.json`: everything the runner needs to know, and the only thing it is told by the host.
+
+Standard library only. Paths inside specs are relative to a root of `Paths` unless their docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+SCHEMA = "firstlight.plan/1"
+
+Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
+Resource = Literal["cpu", "net", "disk"]
+
+
+class PlanError(Exception):
+    """The plan cannot be read: another version, or damaged. The text says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Absolute roots. In an image the defaults; `run --local` puts all of them below one folder."""
+
+    home: str = "/opt/firstlight"
+    """Baked: the runner, the plan, the control environment, shipped files."""
+    disk: str = "/opt"
+    """Lives as long as the container: environments, sources and their completion records."""
+    workspace: str = "/workspace"
+    """Outlives the container: models, wheels, user data, state."""
+    logs: str = "/var/log/supervisor"
+    run: str = "/run/firstlight"
+    """Sockets and process records of this boot."""
+
+    @property
+    def control(self) -> Path:
+        return Path(self.home, "control")
+
+    @property
+    def files(self) -> Path:
+        """Files shipped with the manifest: probes, inputs of commands, `path` sources."""
+        return Path(self.home, "files")
+
+    @property
+    def state(self) -> Path:
+        return Path(self.workspace, ".firstlight")
+
+    def env(self, name: str) -> Path:
+        return Path(self.disk, "envs", name)
+
+    def source(self, name: str) -> Path:
+        return Path(self.disk, "src", name)
+
+
+@dataclass(frozen=True)
+class Need:
+    """A stage id (or `service:ID`) that must be done; a soft one must only have ended."""
+
+    id: str
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where source code comes from: a git repository at a commit, or a folder below `Paths.files`."""
+
+    git: str | None = None
+    ref: str | None = None
+    commit: str | None = None
+    """Full commit hash; None when the lock does not know it: `ref` is then resolved at start and recorded."""
+    path: str | None = None
+    digest: str | None = None
+    """SHA-256 over the files of `path`."""
+    submodules: bool = False
+
+
+@dataclass(frozen=True)
+class PythonSpec:
+    """Make environment `env` and install into it."""
+
+    env: str
+    python: str | None = None
+    """Version such as `3.12`; None: the `python3` on PATH."""
+    packages: list[str] = field(default_factory=list)
+    requirements: list[str] = field(default_factory=list)
+    """Requirement files, relative to `Paths.source(source)`; missing ones are passed over."""
+    source: str | None = None
+    """Source whose requirements these are; the environment then exists already."""
+    index: dict[str, str] = field(default_factory=dict)
+    index_strategy: str = "first-index"
+    freeze: list[str] = field(default_factory=list)
+    forbid: list[str] = field(default_factory=list)
+    layers: int = 1
+    """Image layers that it is spread over when baked."""
+    kernel: str | None = None
+    """Display name as a notebook kernel."""
+
+
+@dataclass(frozen=True)
+class GitSpec:
+    """Put source `source` into place."""
+
+    source: str
+    code: Code
+    persist: list[str] = field(default_factory=list)
+    """Folders of the source that become links to `workspace/<source>/<folder>`."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    name: str
+    code: Code
+    packages: list[str] = field(default_factory=list)
+    optional: bool = False
+    consequence: str | None = None
+
+
+@dataclass(frozen=True)
+class NodesSpec:
+    """Install custom nodes below source folder `into` (its first part is the source's id)."""
+
+    into: str
+    env: str
+    freeze: list[str]
+    forbid: list[str]
+    index: dict[str, str]
+    index_strategy: str
+    nodes: list[NodeSpec]
+
+
+@dataclass(frozen=True)
+class WheelSpec:
+    url: str
+    sha256: str
+    arch: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """Compile, install and probe an extension."""
+
+    name: str
+    env: str
+    code: Code
+    probe: str
+    """Python file, relative to `Paths.files`."""
+    freeze: list[str] = field(default_factory=list)
+    index: dict[str, str] = field(default_factory=dict)
+    subdirectory: str | None = None
+    packages: list[str] = field(default_factory=list)
+    arch: list[str] = field(default_factory=list)
+    exclusive: list[str] = field(default_factory=list)
+    wheels: list[WheelSpec] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    memory_per_job: int = 4_000_000_000
+    adds: dict[str, list[str]] = field(default_factory=dict)
+    """Arguments by service id, in force while the stage is `done`."""
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """One model file."""
+
+    path: str
+    """Below the models folder."""
+    url: str
+    """`hf://owner/repo/path`, `https://…` or `civitai://VERSION`."""
+    revision: str | None = None
+    """Hugging Face commit, or the branch when the lock does not know the commit."""
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelsSpec:
+    """Fetch one set."""
+
+    set: str
+    files: list[FileSpec]
+    default: bool = False
+    required: bool = False
+    license: str | None = None
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    run: list[str]
+    """Arguments; a shell line stands as `sh -euc LINE`. `{workspace}`, `{models}`, `{files}`, `{disk}` are replaced
+    in a list, and are environment variables (`FIRSTLIGHT_WORKSPACE`, …) for a shell line."""
+    env: str | None = None
+    cwd: str | None = None
+    """Relative to `Paths.disk/src`; None: the workspace."""
+    environment: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    """SHA-256 by path below `Paths.files`."""
+
+
+Spec = PythonSpec | GitSpec | NodesSpec | KernelSpec | ModelsSpec | CommandSpec
+
+SPECS: Mapping[str, type[Any]] = {
+    "python": PythonSpec,
+    "git": GitSpec,
+    "nodes": NodesSpec,
+    "kernel": KernelSpec,
+    "models": ModelsSpec,
+    "command": CommandSpec,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One node of the graph."""
+
+    id: str
+    kind: Kind
+    title: str
+    needs: list[Need]
+    spec: Spec
+    at: Literal["start", "build"] = "start"
+    uses: Resource = "cpu"
+    attempts: int = 3
+    within: float = 3600.0
+    """Seconds of one attempt; models are watched by their bytes instead."""
+    on_failure: Literal["fail", "degrade"] = "fail"
+    consequence: str | None = None
+
+
+@dataclass(frozen=True)
+class ReadySpec:
+    http: str | None = None
+    tcp: bool = False
+    file: str | None = None
+    within: float = 300.0
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """A supervisor program `id`, started when its needs hold."""
+
+    id: str
+    title: str
+    command: list[str]
+    """Words with `{port}`, `{workspace}`, `{models}`, `{source}`, `{files}` to replace."""
+    needs: list[Need]
+    env: str | None = None
+    cwd: str | None = None
+    """Relative to `Paths.disk/src`; None: the workspace."""
+    environment: dict[str, str] = field(default_factory=dict)
+    port: int | None = None
+    """Public port, the portal's."""
+    listen: int | None = None
+    """Loopback port of the program itself."""
+    open: str = "/"
+    auth: Literal["portal", "none"] = "portal"
+    ready: ReadySpec | None = None
+    restarts: int = 3
+
+
+@dataclass(frozen=True)
+class SelectSpec:
+    env: str = "MODEL_SETS"
+    aliases: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JupyterSpec:
+    port: int = 8888
+    also: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Plan:
+    image: str
+    title: str
+    revision: str
+    """Checksum of the lock that this plan was made from."""
+    paths: Paths
+    stages: list[Stage]
+    services: list[ServiceSpec]
+    models_into: str = "models"
+    """Below the workspace."""
+    select: SelectSpec = SelectSpec()
+    jupyter: JupyterSpec = JupyterSpec()
+    portal_port: int = 1111
+    local: bool = False
+    """Made by `run --local`: nothing is baked, so stages with `at: build` run at start."""
+
+    @property
+    def models(self) -> Path:
+        return Path(self.paths.workspace, self.models_into)
+
+    def stage(self, stage_id: str) -> Stage:
+        """The stage with this id; KeyError when there is none."""
+        return next((s for s in self.stages if s.id == stage_id), None) or _missing(stage_id)
+
+
+def _missing(stage_id: str) -> Stage:
+    raise KeyError(stage_id)
+
+
+def dump(plan: Plan) -> str:
+    """The plan as JSON, byte-stable."""
+    return json.dumps({"schema": SCHEMA, **asdict(plan)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def load(text: str) -> Plan:
+    """The plan from JSON. Raises PlanError."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise PlanError(f"plan.json is not JSON ({error}); build the image again") from None
+    found = data.pop("schema", None) if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise PlanError(f"plan.json has the schema {found!r} and this runner reads {SCHEMA!r}; build the image again")
+    try:
+        plan: Plan = _build(Plan, data)
+        return plan
+    except (KeyError, TypeError, ValueError) as error:
+        raise PlanError(f"plan.json is damaged ({error!r}); build the image again") from None
+
+
+def _build(kind: Any, data: Any) -> Any:
+    """`data` (from JSON) as `kind`: a dataclass, a container of them, or a plain value."""
+    origin, args = get_origin(kind), get_args(kind)
+    if kind is Stage:
+        hints = {**get_type_hints(Stage), "spec": SPECS[data["kind"]]}
+        return Stage(**{name: _build(hints[name], value) for name, value in data.items()})
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        unknown = set(data) - {f.name for f in fields(kind)}
+        if unknown:
+            raise ValueError(f"unknown {sorted(unknown)} in {getattr(kind, '__name__', kind)}")
+        return kind(**{name: _build(hints[name], value) for name, value in data.items()})
+    if origin is list:
+        return [_build(args[0], item) for item in data]
+    if origin is dict:
+        return {key: _build(args[1], value) for key, value in data.items()}
+    if origin in (Union, UnionType):
+        return None if data is None else _build(next(a for a in args if a is not type(None)), data)
+    return data

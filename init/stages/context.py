@@ -1,0 +1,91 @@
+"""What a stage is given, and what it gives back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from init.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from init.fetch import Fetcher
+
+
+class StageFailed(Exception):
+    """A stage could not do its work.
+
+    `message` says what happened, in one sentence; `hint` what to do about it. `retry=False` when another attempt
+    would end the same way (a bad hash in the manifest, a compile error).
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, retry: bool = True, consequence: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retry = retry
+        self.consequence = consequence
+
+
+@dataclass
+class Outcome:
+    """How a stage ended well, or well enough."""
+
+    state: Literal["done", "skipped", "degraded"] = "done"
+    message: str = ""
+    consequence: str | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+    """Facts worth keeping, JSON-able: commits, the compute capability, the wheel's origin…"""
+    made: list[Path] = field(default_factory=list)
+    """What must exist for the completion record to count."""
+
+
+class Report(Protocol):
+    """Tells the world how far a stage is. Unset values stay as they were."""
+
+    def __call__(
+        self,
+        *,
+        message: str | None = None,
+        done: int | None = None,
+        total: int | None = None,
+        rate: float | None = None,
+        verifying: bool = False,
+    ) -> None: ...
+
+
+class Run(Protocol):
+    """Runs a program for a stage; see `init.process.run`."""
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        within: float | None = None,
+        check: bool = True,
+        on_line: Callable[[str], None] | None = None,
+    ) -> int: ...
+
+
+@dataclass
+class Context:
+    plan: Plan
+    stage: Stage
+    log: Path
+    """The stage's own log; `run` appends to it."""
+    report: Report
+    run: Run
+    """Idle priority, own session, no tokens in its environment; killed with all it started on `cancel` or timeout."""
+    cancel: threading.Event
+    environ: Mapping[str, str]
+    """The environment that the user started the container with, tokens included. Never log it."""
+    results: Mapping[str, dict[str, Any]]
+    """`Outcome.result` of the stages that have ended, by stage id."""
+    fetcher: Fetcher | None = None
+    """Only for `models`, and wheels."""
+    part: tuple[int, int] | None = None
+    """While baking an environment in several layers: which part, of how many."""
