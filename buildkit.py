@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Firstlight: a manifest becomes an image that opens JupyterLab within seconds and sets the rest up behind it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+Options = argparse.Namespace
+REFUSED, INTERRUPTED = 78, 130
+
+
+def check(o: Options) -> int:
+    from manifests import show
+
+    return show.run_check(o.name or None, json=o.json)
+
+
+def show(o: Options) -> int:
+    from manifests import load, show
+
+    return show.run_show(load.load(o.name), origin=o.origin, json=o.json)
+
+
+def schema(o: Options) -> int:
+    from manifests import reference
+
+    print(reference.reference_page() if o.markdown else reference.schema_text(), end="")
+    return 0
+
+
+def lock(o: Options) -> int:
+    from manifests import load, locking
+
+    return locking.run_lock(load.load(o.name), check=o.check, update=o.update, json=o.json)
+
+
+def render(o: Options) -> int:
+    from images import render as rendering
+    from manifests import load, lock
+
+    loaded = load.load(o.name)
+    files = rendering.render(loaded, lock.read(loaded), base=o.base)
+    folder = Path(o.output or ROOT / "build" / loaded.manifest.name)
+    if o.diff:
+        text = rendering.diff(files, folder)
+        print(text, end="")
+        return 1 if text else 0
+    rendering.write(files, folder)
+    print(f"{folder}: {', '.join(sorted(files))}")
+    return 0
+
+
+def build(o: Options) -> int:
+    from images import engine
+    from manifests import load, lock
+
+    loaded = load.load(o.name)
+    return engine.run_build(
+        loaded, lock.read(loaded), at=o.at, base=o.base, push=o.push, tag=o.tag, registry=o.registry, printing=o.print
+    )
+
+
+def test(o: Options) -> int:
+    from images import testing
+    from manifests import load
+
+    return testing.run_test(load.load(o.name), image=o.image)
+
+
+def push(o: Options) -> int:
+    from images import push
+    from manifests import load
+
+    return push.run_push(load.load(o.name), registry=o.registry, tag=o.tag)
+
+
+def run(o: Options) -> int:
+    from manifests import load, lock
+
+    loaded = load.load(o.name)
+    if o.local:
+        from images import local
+
+        return local.run_local(loaded, lock.read(loaded), Path(o.root or f".firstlight/{loaded.manifest.name}"), os.environ)
+    from images import running
+
+    return running.run_image(loaded, image=o.image, volume=o.volume, env=o.env, gpus=o.gpus, detach=o.detach)
+
+
+def doctor(o: Options) -> int:
+    from images import doctor
+
+    return doctor.run_doctor(json=o.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="buildkit.py", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(run: Callable[[Options], int], help: str, name: str | None = "NAME") -> argparse.ArgumentParser:
+        command = verbs.add_parser(run.__name__, help=help, description=help)
+        command.set_defaults(run=run)
+        if name:
+            command.add_argument("name", metavar=name, help="a manifest's name, or the path of its YAML file")
+        return command
+
+    command = verb(check, "say everything that is wrong with manifests", name=None)
+    command.add_argument("name", nargs="*", metavar="NAME", help="manifests; without any, all of them")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+    command = verb(show, "print a manifest as it stands after merging with its parents")
+    command.add_argument("--origin", action="store_true", help="with the file and line of every value")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+    command = verb(schema, "print the JSON Schema of manifests", name=None)
+    command.add_argument("--markdown", action="store_true", help="the reference page instead")
+    command = verb(lock, "write down what a manifest means today")
+    command.add_argument("--check", action="store_true", help="only say whether the lock is up to date; offline")
+    command.add_argument("--update", action="append", default=[], metavar="ITEM", help="resolve this item again")
+    command.add_argument("--json", action="store_true", help="machine-readable")
+    command = verb(render, "write the Dockerfile and all that goes into the image")
+    command.add_argument("-o", "--output", metavar="DIR", help="folder; build/NAME by default")
+    command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
+    command.add_argument("--diff", action="store_true", help="only show what would change there; exit 1 if anything")
+    command = verb(build, "build the image with BuildKit")
+    command.add_argument("--at", choices=["start", "build"], help="when set-up runs, instead of the manifest's `at`")
+    command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
+    command.add_argument("--tag", metavar="TAG", help="tag instead of the lock's checksum")
+    command.add_argument("--registry", metavar="HOST/PATH", help="with --push: where to")
+    command.add_argument("--push", action="store_true", help="push after the build; the image must have passed its tests")
+    command.add_argument("--print", action="store_true", help="only print what would be run")
+    command = verb(test, "run an image's tests, and those of its parents, in a container")
+    command.add_argument("--image", metavar="REF", help="image instead of the one built last")
+    command = verb(push, "push a tested image")
+    command.add_argument("--registry", metavar="HOST/PATH", required=True, help="where to")
+    command.add_argument("--tag", metavar="TAG", help="tag instead of the lock's checksum")
+    command = verb(run, "start an image and print its address")
+    command.add_argument("--local", action="store_true", help="on this host, without Docker")
+    command.add_argument("--root", metavar="DIR", help="with --local: folder that everything goes below")
+    command.add_argument("--image", metavar="REF", help="image instead of the one built last")
+    command.add_argument("--volume", metavar="DIR|NAME", help="what to mount as the workspace")
+    command.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="environment variable")
+    command.add_argument("--gpus", action="store_true", help="with all GPUs")
+    command.add_argument("--detach", action="store_true", help="leave it running")
+    command = verb(doctor, "say what this machine lacks, and how to get it", name=None)
+    command.add_argument("--json", action="store_true", help="machine-readable")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    from manifests.problems import Refused
+
+    try:
+        code: int = options.run(options)
+        return code
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
