@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
 sys.path.insert(0, str(ROOT))
 
 Options = argparse.Namespace
@@ -170,4 +171,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if Path(sys.prefix) != VENV and (VENV / "bin" / "python").exists():
+        os.execv(VENV / "bin" / "python", [str(VENV / "bin" / "python"), str(ROOT / "buildkit.py"), *sys.argv[1:]])
+    try:
+        sys.exit(main())
+    except ModuleNotFoundError as missing:
+        sys.exit(f"buildkit.py: {missing}\nhint: `make setup` installs what it needs")
