@@ -1,0 +1,119 @@
+"""The processes of a stage: found whatever they did to hide, ended together, and cleaned up after a dead runner.
+
+A child leads a session of its own, and all that it starts inherits a mark in the environment. A process belongs to the
+child when it is in the session or carries the mark: ninja gives every compiler a process group of its own, and daemons
+leave the session. The mark is random, so a process id that the kernel has given away again is never taken for a child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MARK = "FIRSTLIGHT_CHILD"
+GRACE = 5.0
+"""Seconds between the request to end and the kill."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One recorded child. `started` and `runner_started` are in clock ticks since the machine's start."""
+
+    pid: int
+    started: int
+    mark: str
+    runner: int
+    runner_started: int
+
+
+def new_mark() -> str:
+    return uuid.uuid4().hex
+
+
+def started(pid: int) -> int | None:
+    """Start time of a process; None when there is none, or only its remains."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] == "Z" else int(fields[19])
+
+
+def members(session: int, mark: str) -> list[int]:
+    """Living processes of the session, and those that carry the mark."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        fields = _stat(pid) if pid != os.getpid() else None
+        if fields is None or fields[0] == "Z":
+            continue
+        if int(fields[3]) == session or wanted in _environment(pid):
+            found.append(pid)
+    return found
+
+
+def end(session: int, mark: str, grace: float = GRACE) -> None:
+    """End all members: asked first, killed `grace` seconds later."""
+    _signal(members(session, mark), signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while left := members(session, mark):
+        if time.monotonic() > deadline:
+            _signal(left, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def record(run: Path, pid: int, mark: str) -> Path:
+    """Write down a child below `run`, for `reap`."""
+    folder = run / "children"
+    folder.mkdir(parents=True, exist_ok=True)
+    child = Child(pid, started(pid) or 0, mark, os.getpid(), started(os.getpid()) or 0)
+    file = folder / str(pid)
+    temporary = folder / f".{pid}"
+    temporary.write_text(json.dumps(asdict(child)))
+    temporary.rename(file)
+    return file
+
+
+def reap(run: Path) -> list[int]:
+    """End what a dead runner has left running. Returns the process ids of the children that still lived."""
+    reaped = []
+    folder = run / "children"
+    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+        try:
+            child = Child(**json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError):
+            file.unlink(missing_ok=True)
+            continue
+        if child.runner_started and started(child.runner) == child.runner_started:
+            continue
+        # Once the leader has ended its number may be another's; what is left of its session bears the mark.
+        session = child.pid if started(child.pid) == child.started else -1
+        if members(session, child.mark):
+            reaped.append(child.pid)
+            end(session, child.mark, grace=1.0)
+        file.unlink(missing_ok=True)
+    return reaped
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields of /proc/PID/stat from the third one (the state) on."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
