@@ -1,0 +1,227 @@
+"""What a manifest's short forms mean: stages and their needs, files of a set, ports. Pure; the checks and the planner
+share it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from manifests.model import Manifest, ModelFile, ModelSet, Node, Service
+
+Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
+Where = tuple[str | int, ...]
+
+RESERVED = frozenset({"models", "nodes", "jupyterlab", "portal", "init", "control"})
+"""Ids that no entry may take."""
+
+
+class Need(NamedTuple):
+    """A stage id, or `service:ID`; a soft one must only have ended."""
+
+    id: str
+    soft: bool = False
+
+
+class UnknownNeed(Exception):
+    """`needs` names what is not there."""
+
+
+@dataclass(frozen=True)
+class StageEntry:
+    """A stage, and the manifest entry that it stands for."""
+
+    id: str
+    kind: Kind
+    needs: list[Need]
+    at: Literal["start", "build"]
+    where: Where
+    """Path of the entry in the manifest."""
+
+
+class File(NamedTuple):
+    """One model file. `destination` is below the models folder; `revision` only for `hf://owner/repo/path`."""
+
+    url: str
+    revision: str | None
+    destination: str
+    size: int | None
+    sha256: str | None
+
+
+def stages(manifest: Manifest) -> list[StageEntry]:
+    """Every stage with the ids it needs, in the manifest's order. Unknown needs are passed over (see `checks`)."""
+    made: list[StageEntry] = []
+
+    def add(id: str, kind: Kind, needs: list[Need], at: str | None, where: Where) -> None:
+        when: Literal["start", "build"] = "build" if (at or manifest.at) == "build" and kind != "models" else "start"
+        made.append(StageEntry(id, kind, [n for n in merged(needs) if n.id != id], when, where))
+
+    for name, env in manifest.python.envs.items():
+        add(name, "python", [], env.at, ("python", "envs", name))
+    for name, source in manifest.sources.items():
+        add(name, "git", _written(manifest, source.needs), source.at, ("sources", name))
+        if source.env is not None:
+            add(f"{name}:packages", "python", [Need(name), Need(source.env)], source.at, ("sources", name))
+    if (nodes := manifest.nodes) is not None:
+        own = root(nodes.into)
+        needs = [*_known(manifest, own), Need(nodes.env), *_written(manifest, nodes.needs)]
+        add("nodes", "nodes", needs, nodes.at, ("nodes",))
+    for name, kernel in manifest.kernels.items():
+        add(name, "kernel", [Need(kernel.env), *_written(manifest, kernel.needs)], kernel.at, ("kernels", name))
+    for name in manifest.models.sets:
+        add(f"models:{name}", "models", [], None, ("models", "sets", name))
+    for name, command in manifest.commands.items():
+        needs = [Need(command.env)] if command.env else []
+        if command.cwd and root(command.cwd) in manifest.sources:
+            needs.append(Need(root(command.cwd)))
+        add(name, "command", needs + _written(manifest, command.needs), command.at, ("commands", name))
+    return made
+
+
+def service_needs(manifest: Manifest, id: str) -> list[Need]:
+    """What a service waits for: what it names, its environment, its source, and (however they end) the kernels that
+    add arguments to it."""
+    service = manifest.services[id]
+    needs = _written(manifest, service.needs)
+    if service.env:
+        needs.append(Need(service.env))
+    if (source := service_source(manifest, id)) is not None:
+        needs += _known(manifest, source)
+    needs += [Need(name, soft=True) for name, kernel in manifest.kernels.items() if id in kernel.adds]
+    return merged(needs)
+
+
+def service_source(manifest: Manifest, id: str) -> str | None:
+    """The source that a service runs in: its `cwd`'s, else the one with its own name."""
+    service: Service = manifest.services[id]
+    name = root(service.cwd) if service.cwd is not None else id
+    return name if name in manifest.sources else None
+
+
+def need(manifest: Manifest, text: str) -> list[Need]:
+    """The ids that one entry of `needs` stands for. Raises UnknownNeed."""
+    soft = text.endswith("?")
+    name = text.removesuffix("?")
+    sets = manifest.models.sets
+    if name == "models":
+        return [Need(f"models:{one}", soft) for one in sets]
+    if name == "models:required":
+        return [Need(f"models:{one}", soft) for one, spec in sets.items() if spec.required]
+    if name in manifest.sources:
+        return [Need(one.id, soft) for one in _known(manifest, name)]
+    known = (
+        name in manifest.python.envs
+        or name in manifest.kernels
+        or name in manifest.commands
+        or (name == "nodes" and manifest.nodes is not None)
+        or (name.startswith("models:") and name.removeprefix("models:") in sets)
+        or (name.startswith("service:") and name.removeprefix("service:") in manifest.services)
+        or (name.endswith(":packages") and packages_stage(manifest, name.removesuffix(":packages")) is not None)
+    )
+    if not known:
+        raise UnknownNeed(name)
+    return [Need(name, soft)]
+
+
+def needable(manifest: Manifest) -> list[str]:
+    """Everything that `needs` may name."""
+    sets = manifest.models.sets
+    return [
+        *manifest.python.envs,
+        *manifest.sources,
+        *(["nodes"] if manifest.nodes is not None else []),
+        *manifest.kernels,
+        *manifest.commands,
+        *(["models", "models:required"] if sets else []),
+        *(f"models:{name}" for name in sets),
+        *(f"service:{name}" for name in manifest.services),
+    ]
+
+
+def merged(needs: list[Need]) -> list[Need]:
+    """Each id once; a hard need wins over a soft one."""
+    hard: dict[str, bool] = {}
+    for one in needs:
+        hard[one.id] = hard.get(one.id, False) or not one.soft
+    return [Need(name, not is_hard) for name, is_hard in hard.items()]
+
+
+def packages_stage(manifest: Manifest, source: str) -> str | None:
+    """The stage that installs a source's requirements, if it has one."""
+    found = manifest.sources.get(source)
+    return f"{source}:packages" if found is not None and found.env is not None else None
+
+
+def root(path: str) -> str:
+    """First part of a relative path."""
+    return path.partition("/")[0]
+
+
+def node_name(node: Node) -> str:
+    """Folder name of a custom node: its own, else the repository's or the folder's."""
+    if node.name:
+        return node.name
+    return (
+        unquote(urlsplit(node.git).path if node.git else str(node.path))
+        .rstrip("/")
+        .rpartition("/")[2]
+        .removesuffix(".git")
+    )
+
+
+def listen(public: int) -> int:
+    """Loopback port of a program whose public port is `public`."""
+    return public + 10_000 if public <= 55_535 else public - 10_000
+
+
+def files(model_set: ModelSet) -> list[File]:
+    """The set's files with full addresses and destinations, in the manifest's order."""
+    return [_file(model_set, ModelFile(path=one) if isinstance(one, str) else one) for one in model_set.files]
+
+
+def _file(spec: ModelSet, file: ModelFile) -> File:
+    folder = f"{spec.to}/" if spec.to else ""
+    if file.path is not None:
+        inner = f"{spec.under}/{file.path}" if spec.under else file.path
+        destination = file.to or folder + file.path
+        if spec.hf is not None:
+            return File(f"hf://{spec.hf}/{inner}", spec.revision, destination, file.size, file.sha256)
+        return File(f"{(spec.url or '').rstrip('/')}/{quote(inner)}", None, destination, file.size, file.sha256)
+    url, revision = hub_address(file.url or "")
+    name = unquote(url if revision else urlsplit(url).path).rstrip("/").rpartition("/")[2]
+    return File(url, revision, file.to or folder + name, file.size, file.sha256)
+
+
+_HUB = re.compile(r"https://huggingface\.co/([\w.-]+/[\w.-]+)/(?:resolve|blob)/([^/]+)/([^?#]+)(?:\?download=true)?")
+_HF = re.compile(r"hf://([\w.-]+/[\w.-]+?)(?:@([^/]+))?/(.+)")
+
+
+def hub_address(url: str) -> tuple[str, str | None]:
+    """`hf://owner/repo/path` and revision of an address on the hub; other addresses as they are, with None."""
+    if match := _HUB.fullmatch(url):
+        repo, revision, path = match.groups()
+        return f"hf://{repo}/{unquote(path)}", unquote(revision)
+    if match := _HF.fullmatch(url):
+        repo, revision, path = match.groups()
+        return f"hf://{repo}/{path}", revision or "main"
+    return url, None
+
+
+def _known(manifest: Manifest, source: str) -> list[Need]:
+    """A source and the stage of its requirements, as far as they exist."""
+    if source not in manifest.sources:
+        return []
+    packages = packages_stage(manifest, source)
+    return [Need(source), *([Need(packages)] if packages else [])]
+
+
+def _written(manifest: Manifest, texts: list[str]) -> list[Need]:
+    found: list[Need] = []
+    for text in texts:
+        try:
+            found += need(manifest, text)
+        except UnknownNeed:
+            continue
+    return found

@@ -1,0 +1,155 @@
+"""From a name or a path to a manifest whose every value knows its place."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manifests import merge, tree
+from manifests.problems import Place, Problem, Refused, alike, listing, shown
+
+if TYPE_CHECKING:
+    from manifests.model import Manifest
+
+FOLDER = Path(__file__).resolve().parent
+"""Where manifests with a bare name live."""
+
+IDENTITY = ("manifest", "name", "title", "extends")
+"""What a child does not inherit."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A manifest that passed every check."""
+
+    manifest: Manifest
+    path: Path
+    chain: list[Path]
+    """Files it was merged from: the root parent first, the manifest itself last."""
+    where: dict[tuple[str | int, ...], Place]
+    """Place of every value, by its path of keys and list positions as written in YAML."""
+    checksum: str
+    """SHA-256 over the bytes of the chain, as 64 hexadecimal digits."""
+    keys: dict[tuple[str | int, ...], Place] = field(default_factory=dict)
+    """Place of every key, by path."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """The merged manifest as plain text, lists and maps."""
+
+    def beside(self, *path: str | int) -> Path:
+        """The file on this host that the value at `path` names: relative to the file that says so."""
+        value: Any = self.data
+        for part in path:
+            value = value[part]
+        return self.where[path].file.parent / str(value)
+
+
+def names() -> list[str]:
+    """Names of the manifests that can be built."""
+    return sorted(p.stem for p in FOLDER.glob("*.yaml") if not p.name.startswith("_"))
+
+
+def load(name_or_path: str) -> Loaded:
+    """Load, merge and check a manifest. Raises Refused with every problem found."""
+    path = find(name_or_path)
+    chain, trees, contents = _chain(path)
+    root = trees[0]
+    for child in trees[1:]:
+        inherited = tree.Map(root.place, {k: v for k, v in root.entries.items() if k not in IDENTITY}, dict(root.keys))
+        merged = merge.merge(inherited, child)
+        assert isinstance(merged, tree.Map)
+        root = merged
+    plain = merge.plain(root)
+
+    from manifests import checks, validation
+
+    manifest, problems = validation.validate(plain)
+    problems = plain.problems + problems
+    if manifest is None:
+        raise Refused(problems)
+    digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
+    loaded = Loaded(manifest, path, chain, plain.where, digest, plain.keys, plain.data)
+    problems += checks.check(loaded)
+    if problems:
+        raise Refused(problems)
+    return loaded
+
+
+def find(name_or_path: str) -> Path:
+    """The manifest file. Raises Refused when there is none, or when it is a parent."""
+    if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path).absolute()
+        if not path.is_file():
+            raise Refused(
+                [Problem(None, f"there is no manifest {name_or_path}", "give a name, or a path to a YAML file")]
+            )
+    else:
+        path = FOLDER / f"{name_or_path}.yaml"
+        if not re.fullmatch(r"[\w.-]+", name_or_path) or not path.is_file():
+            known = names()
+            hint = alike(name_or_path, known) or f"there are {listing(known)}"
+            raise Refused([Problem(None, f"there is no manifest `{name_or_path}`", hint)])
+    if path.name.startswith("_"):
+        raise Refused(
+            [Problem(None, f"{shown(path)} is a parent and is not built itself", "name a manifest that extends it")]
+        )
+    return path
+
+
+def _chain(path: Path) -> tuple[list[Path], list[tree.Map], list[bytes]]:
+    """The manifest and its parents, the root parent first."""
+    files: list[Path] = []
+    trees: list[tree.Map] = []
+    contents: list[bytes] = []
+    said: Place | None = None
+    while True:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise Refused([Problem(said, f"{shown(path)} cannot be read: {error.strerror}")]) from None
+        files.append(path)
+        contents.append(content)
+        trees.append(tree.read(path, content))
+        parent = trees[-1].entries.get("extends")
+        if not isinstance(parent, tree.Scalar) or parent.text is None:
+            return files[::-1], trees[::-1], contents[::-1]
+        said = parent.place
+        path = _parent(path, parent.text, said)
+        if path in files:
+            ring = [*files[files.index(path) :], path]
+            way = " → ".join(file.name for file in ring)
+            raise Refused([Problem(said, f"parents go in a circle: {way}", "remove one `extends`")])
+
+
+def _parent(child: Path, name: str, said: Place) -> Path:
+    """The file that `extends` names: beside the child, or for `_…` one of Firstlight's own."""
+    if "/" in name or name in ("", ".", ".."):
+        raise Refused(
+            [
+                Problem(
+                    said,
+                    f"the parent {name!r} is not beside this manifest",
+                    "write the name of a file in the same folder",
+                )
+            ]
+        )
+    path = child.parent / name
+    if not path.is_file() and name.startswith("_"):
+        path = FOLDER / name
+    if not path.is_file():
+        near = sorted({p.name for folder in (child.parent, FOLDER) for p in folder.glob("_*.yaml")} - {child.name})
+        hint = alike(name, near) or (
+            f"there are {listing(near)}" if near else "there is no parent (`_*.yaml`) beside this manifest"
+        )
+        raise Refused([Problem(said, f"the parent {name!r} does not exist", hint)])
+    if path.resolve().parent != path.parent.resolve():
+        raise Refused(
+            [
+                Problem(
+                    said, f"the parent {name!r} is a link out of its folder", "put the file itself beside this manifest"
+                )
+            ]
+        )
+    return path
