@@ -1,0 +1,166 @@
+"""Who may come in: the token, and what the portal compares requests with.
+
+The token is the platform's (`JUPYTER_TOKEN`, `JUPYTER_PASSWORD`, `OPEN_BUTTON_TOKEN`, the first that is set) or one
+made once and kept on the workspace. `Paths.run` holds the token of this boot: every program reads it there, so that
+it stands in no argument, no log and no environment but the portal's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from init import address
+from init.plan import Paths, Plan
+
+GIVEN = ("JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN")
+PRIVATE = (*GIVEN, "WEB_PASSWORD")
+"""Variables that no app needs and that would let it in as the user."""
+USERNAME = "firstlight"
+PLACEHOLDER = "1"
+"""What templates write into `OPEN_BUTTON_TOKEN` for the platform to replace: no secret when it did not."""
+
+
+def given(environ: Mapping[str, str]) -> str | None:
+    """The token that the platform or the user chose; None when there is none."""
+    for name in GIVEN:
+        value = environ.get(name, "").strip()
+        if value and not (name == "OPEN_BUTTON_TOKEN" and value == PLACEHOLDER):
+            return value
+    return None
+
+
+def ensure(paths: Paths, environ: Mapping[str, str]) -> str:
+    """The token of this boot, left in `Paths.run`. A workspace that cannot be written costs only its permanence."""
+    token = given(environ) or _kept(paths.state / "token")
+    _write(Path(paths.run, "token"), token)
+    return token
+
+
+def current(paths: Paths) -> str:
+    """The token of this boot. Raises FileNotFoundError before the first one."""
+    for path in (Path(paths.run, "token"), paths.state / "token"):
+        with suppress(FileNotFoundError):
+            if token := path.read_text(encoding="utf-8", errors="surrogateescape").strip():
+                return token
+    raise FileNotFoundError(f"no token in {paths.run} or {paths.state}: `firstlight boot` makes it")
+
+
+def jupyter_token(paths: Paths, environ: Mapping[str, str]) -> str:
+    """JupyterLab's token. Empty, so that it asks nobody, only where a platform that authenticates in front of it says
+    so: `NB_PREFIX` together with an explicitly empty `JUPYTER_TOKEN`, as Kubeflow sets them."""
+    if environ.get("NB_PREFIX") and environ.get("JUPYTER_TOKEN") == "":
+        return ""
+    return current(paths)
+
+
+def origins(environ: Mapping[str, str]) -> str:
+    """Regular expression of the foreign origins that JupyterLab accepts: the addresses that a platform's proxy gives
+    this machine, and those of `FIRSTLIGHT_ORIGINS` (separated by commas)."""
+    pod = re.escape(environ.get("RUNPOD_POD_ID", "").lower()) or "[a-z0-9]+"
+    patterns = [rf"https://{pod}-\d+\.proxy\.runpod\.net"]
+    if public := environ.get("PUBLIC_IPADDR", "").strip():
+        patterns.append(rf"https?://{re.escape(public)}(:\d+)?")
+    if environ.get("VAST_CONTAINERLABEL") or environ.get("CONTAINER_ID"):
+        patterns.append(r"https://([a-z0-9-]+\.)*vast\.ai")
+    chosen = (item.strip().rstrip("/").lower() for item in environ.get("FIRSTLIGHT_ORIGINS", "").split(","))
+    patterns += [re.escape(item) for item in chosen if item]
+    return "^(" + "|".join(patterns) + ")$"
+
+
+def credentials(token: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the portal compares with, as its environment. The cookie is derived from the token, so that it does not
+    give the token away, and is named after it, so that two instances on one host do not sign each other out."""
+    secret = token.encode("utf-8", "surrogateescape")
+    mark = hmac.new(secret, b"firstlight portal cookie name", hashlib.sha256).hexdigest()[:8]
+    value = hmac.new(secret, b"firstlight portal cookie", hashlib.sha256).hexdigest()
+    user = environ.get("WEB_USERNAME") or USERNAME
+    password = environ.get("WEB_PASSWORD") or token
+    pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
+    return {
+        "FIRSTLIGHT_TOKEN": token,
+        "FIRSTLIGHT_BEARER": f"Bearer {token}",
+        "FIRSTLIGHT_BASIC": "Basic " + base64.b64encode(pair).decode("ascii"),
+        "FIRSTLIGHT_COOKIE": f"firstlight_{mark}={value}",
+        "FIRSTLIGHT_COOKIE_NAME": f"firstlight_{mark}",
+    }
+
+
+def addresses(plan: Plan, token: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Title and full URL, token included, of everything a user can open: JupyterLab first."""
+    lab = jupyter_token(plan.paths, environ)
+    found = [("JupyterLab", address.url(plan.jupyter.port, address.prefix(environ) + "lab", environ, lab))]
+    found.append(("Portal", address.url(plan.portal_port, "/", environ, token)))
+    for service in plan.services:
+        if service.port is not None:
+            secret = token if service.auth == "portal" else ""
+            found.append((service.title, address.url(service.port, service.open, environ, secret)))
+    return found
+
+
+def main(argv: Sequence[str]) -> int:
+    """`firstlight token [--url]`: the token, or the full addresses."""
+    plan = address.plan(os.environ)
+    try:
+        token = current(plan.paths)
+    except OSError as error:
+        print(f"firstlight token: {error}", file=sys.stderr)
+        return 1
+    if "--url" in argv:
+        for title, url in addresses(plan, token, os.environ):
+            print(f"{title}: {url}")
+    else:
+        print(token)
+    return 0
+
+
+def _kept(path: Path) -> str:
+    """The token in `path`, made first when there is none. Two machines on one workspace end with the same one."""
+    with suppress(OSError):
+        if token := path.read_text(encoding="utf-8").strip():
+            path.chmod(0o600)
+            return token
+    token = secrets.token_urlsafe(32)
+    draft = path.with_name(f".token.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(draft, token)
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            if other := path.read_text(encoding="utf-8").strip():
+                return other
+            draft.replace(path)
+        except OSError:
+            draft.replace(path)
+    except OSError as error:
+        print(
+            f"firstlight: the token cannot be kept in {path} ({error.strerror or error}), so the next start has"
+            " another one; set JUPYTER_TOKEN, or make the workspace writable",
+            file=sys.stderr,
+        )
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    return token
+
+
+def _write(path: Path, token: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.new.{os.getpid()}")
+    with suppress(FileNotFoundError):
+        draft.unlink()
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,45 @@
+"""`firstlight health`: whether JupyterLab and the portal answer. What a container's health check runs."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+from collections.abc import Sequence
+
+from init import address
+from init.plan import PlanError
+
+WITHIN = 3.0
+"""Seconds for one answer."""
+
+
+def answers(port: int, path: str, within: float = WITHIN) -> int | None:
+    """Status of `GET path` on this machine; None when nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=within)
+    try:
+        connection.request("GET", path, headers={"Accept": "application/json"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def main(argv: Sequence[str] = ()) -> int:
+    """0: both answer. 1: one does not, and which."""
+    try:
+        plan = address.plan()
+    except (OSError, PlanError) as error:
+        print(f"firstlight health: {error}", file=sys.stderr)
+        return 1
+    well = True
+    for name, port, path in (
+        ("JupyterLab", plan.jupyter.port, address.prefix(os.environ) + "api"),
+        ("portal", plan.portal_port, "/.firstlight/health"),
+    ):
+        status = answers(port, path)
+        fine = status is not None and status < 500
+        print(f"{name}: " + ("answers" if fine else f"no answer on port {port}; see `firstlight logs {name.lower()}`"))
+        well = well and fine
+    return 0 if well else 1

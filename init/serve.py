@@ -1,0 +1,131 @@
+"""`firstlight serve ID`: becomes a service's program, or the portal. What supervisord starts.
+
+The command line comes from the plan and from what the runner found out (a kernel's arguments once it works), not from
+supervisord's configuration: values of the manifest's author never meet supervisord's syntax.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from init import access, address, state
+from init.plan import KernelSpec, Plan, PlanError, ServiceSpec
+
+MISSING = 127
+
+
+def main(argv: Sequence[str]) -> int:
+    """Does not return when all is well. 2: usage; 127: the program is not there."""
+    if len(argv) != 1:
+        print("usage: firstlight serve ID", file=sys.stderr)
+        return 2
+    try:
+        plan = address.plan()
+    except (OSError, PlanError) as error:
+        return _refuse(argv[0], f"the plan cannot be read: {error}", "build the image again")
+    if argv[0] == "portal":
+        return portal(plan, os.environ)
+    service = next((s for s in plan.services if s.id == argv[0]), None)
+    if service is None:
+        known = ", ".join(s.id for s in plan.services) or "none"
+        return _refuse(argv[0], "no such service", f"services of this image: {known}")
+    return become(plan, service, os.environ)
+
+
+def portal(plan: Plan, environ: Mapping[str, str]) -> int:
+    """Become Caddy. What it compares requests with stands in its environment only."""
+    ports = [plan.jupyter.port, plan.portal_port, *(s.port for s in plan.services if s.port is not None)]
+    env = {
+        **environ,
+        **access.credentials(access.current(plan.paths), environ),
+        "FIRSTLIGHT_OUTSIDE": address.outside(ports, environ),
+        "FIRSTLIGHT_POD": environ.get("RUNPOD_POD_ID", "").lower(),
+        "XDG_DATA_HOME": str(Path(plan.paths.run, "caddy")),
+        "XDG_CONFIG_HOME": str(Path(plan.paths.run, "caddy")),
+    }
+    config = str(Path(plan.paths.home, "etc", "Caddyfile"))
+    return _exec("portal", ["caddy", "run", "--config", config, "--adapter", "caddyfile"], env, "install caddy")
+
+
+def become(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) -> int:
+    """Replace this process with the service's program."""
+    folder = directory(plan, service)
+    env = environment(plan, service, environ)
+    words = command(plan, service, _snapshot(plan))
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        return _refuse(service.id, f"{folder}: {error.strerror}", _repair(service))
+    return _exec(service.id, words, env, _repair(service))
+
+
+def directory(plan: Plan, service: ServiceSpec) -> Path:
+    return plan.paths.source(service.cwd) if service.cwd else Path(plan.paths.workspace)
+
+
+def command(plan: Plan, service: ServiceSpec, snapshot: state.Snapshot | None) -> list[str]:
+    """The command line: the plan's words, and the arguments of the kernels that work."""
+    words = [_fill(word, _values(plan, service)) for word in service.command]
+    done = {s.id for s in snapshot.stages if s.state == "done"} if snapshot else set()
+    for stage in plan.stages:
+        if isinstance(stage.spec, KernelSpec) and stage.id in done:
+            words += [_fill(word, _values(plan, service)) for word in stage.spec.adds.get(service.id, [])]
+    return words
+
+
+def environment(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's environment without what opens the portal, the service's Python environment first on PATH."""
+    env = {k: v for k, v in environ.items() if k not in access.PRIVATE and not k.startswith("SUPERVISOR_")}
+    env.pop("PYTHONHOME", None)
+    env.setdefault("PYTHONUNBUFFERED", "1")
+    if service.env is not None:
+        home = plan.paths.env(service.env)
+        env["VIRTUAL_ENV"] = str(home)
+        env["PATH"] = f"{home / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
+    values = _values(plan, service)
+    env |= {name: _fill(value, values) for name, value in service.environment.items()}
+    return env
+
+
+def _values(plan: Plan, service: ServiceSpec) -> dict[str, str]:
+    source = (service.cwd or service.id).partition("/")[0]
+    return {
+        "port": str(service.listen if service.listen is not None else service.port or ""),
+        "workspace": plan.paths.workspace,
+        "models": str(plan.models),
+        "source": str(plan.paths.source(source)),
+        "files": str(plan.paths.files),
+    }
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with `{name}` replaced for the names of `values`, in one pass: what was filled in is not looked at again."""
+    return re.sub(r"\{(" + "|".join(values) + r")\}", lambda found: values[found[1]], text)
+
+
+def _snapshot(plan: Plan) -> state.Snapshot | None:
+    try:
+        return state.read(plan.paths.state)
+    except (OSError, ValueError):
+        return None
+
+
+def _repair(service: ServiceSpec) -> str:
+    stages = " ".join(need.id for need in service.needs if not need.id.startswith("service:"))
+    return f"firstlight retry {stages.split(' ')[0]}" if stages else "see `firstlight status`"
+
+
+def _exec(name: str, words: list[str], env: Mapping[str, str], remedy: str) -> int:
+    try:
+        os.execvpe(words[0], words, env)
+    except OSError as error:
+        return _refuse(name, f"{words[0]}: {error.strerror}", remedy)
+
+
+def _refuse(name: str, text: str, remedy: str) -> int:
+    print(f"firstlight serve {name}: {text}\n  {remedy}", file=sys.stderr, flush=True)
+    return MISSING

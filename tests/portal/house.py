@@ -1,0 +1,117 @@
+"""A rendered home below a folder: the real templates, a plan made here, no manifest."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+
+from images import quoting
+from init.plan import JupyterSpec, Paths, Plan, ServiceSpec, Stage, dump
+
+REPO = Path(__file__).parents[2]
+TEMPLATES = REPO / "supervisord"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def render(plan: Plan, max_upload: int | None = None) -> dict[str, str]:
+    """Every file of `supervisord/`, by its name below `home/etc` (the launcher: `bin/firstlight`)."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters.update(quoting.FILTERS)
+    manifest = SimpleNamespace(portal=SimpleNamespace(max_upload=max_upload))
+    files = {}
+    for path in sorted(p for p in TEMPLATES.rglob("*") if p.is_file()):
+        name = path.relative_to(TEMPLATES).as_posix()
+        if path.suffix == ".j2":
+            text = env.get_template(name).render(plan=plan, manifest=manifest)
+            target = "bin/firstlight" if name == "firstlight.j2" else f"etc/{name.removesuffix('.j2')}"
+        else:
+            text, target = path.read_text(encoding="utf-8"), f"etc/{name}"
+        files[target] = text
+    return files
+
+
+@dataclass
+class House:
+    root: Path
+    plan: Plan
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return Path(self.plan.paths.home)
+
+    @property
+    def workspace(self) -> Path:
+        return Path(self.plan.paths.workspace)
+
+    @property
+    def logs(self) -> Path:
+        return Path(self.plan.paths.logs)
+
+    @property
+    def run(self) -> Path:
+        return Path(self.plan.paths.run)
+
+
+def build(
+    root: Path,
+    control: Path | None = None,
+    services: list[ServiceSpec] | None = None,
+    stages: list[Stage] | None = None,
+    title: str = "Lightbox",
+    also: bool = False,
+    local: bool = False,
+    cli: str | None = None,
+) -> House:
+    """Folders, plan and rendered files below `root`. `cli` replaces the runner's command line."""
+    paths = Paths(
+        home=str(root / "home"),
+        disk=str(root / "disk"),
+        workspace=str(root / "workspace"),
+        logs=str(root / "logs"),
+        run=str(root / "run"),
+    )
+    plan = Plan(
+        image="demo",
+        title=title,
+        revision="0",
+        paths=paths,
+        stages=stages or [],
+        services=services or [],
+        jupyter=JupyterSpec(port=free_port(), also=[free_port()] if also else []),
+        portal_port=free_port(),
+        local=local,
+    )
+    for folder in (paths.home, paths.disk, paths.workspace, paths.logs, paths.run):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, text in render(plan).items():
+        path = Path(paths.home, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    Path(paths.home, "bin", "firstlight").chmod(0o755)
+    Path(paths.home, "plan.json").write_text(dump(plan), encoding="utf-8")
+    if cli is None:
+        Path(paths.home, "init").symlink_to(REPO / "init")
+    else:
+        shutil.copytree(REPO / "init", Path(paths.home, "init"), ignore=shutil.ignore_patterns("__pycache__"))
+        Path(paths.home, "init", "cli.py").write_text(cli, encoding="utf-8")
+    if control is not None:
+        paths.control.symlink_to(control)
+    return House(root, plan)
