@@ -1,0 +1,89 @@
+# Firstlight. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+BUILDKIT := $(BIN)/python buildkit.py
+
+.PHONY: help setup demo check lock render build test push build-and-push run doctor bench lint format requirements clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  IMAGE is a manifest's name; REGISTRY is HOST or HOST/PATH; BASE another base image than the manifest's."
+
+setup: .venv/ready ## a virtual environment with everything, from hashed requirements
+
+.venv/ready: requirements-dev.txt
+	@tests/machine.sh setup
+	@$(PYTHON) -m venv --clear .venv
+	@awk '/^[a-z]/ {on = /^uv==/} on' requirements.txt >.venv/uv.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	@UV_NATIVE_TLS=1 $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: setup ## the whole way on this machine, without Docker: stages, models from an own hub, an app
+	@tests/machine.sh demo
+	@exec $(BIN)/python -m tests.origin.demo
+
+check: setup ## say what is wrong with manifests (of IMAGE, or all)
+	@$(BUILDKIT) check $(IMAGE)
+
+lock: setup needs-IMAGE ## write down what IMAGE's manifest means today
+	@$(BUILDKIT) lock $(IMAGE)
+
+render: setup needs-IMAGE ## write IMAGE's Dockerfile and all that goes with it below build/
+	@$(BUILDKIT) render $(IMAGE) $(if $(BASE),--base $(BASE))
+
+build: setup needs-IMAGE ## build IMAGE
+	@$(BUILDKIT) build $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(REGISTRY),--registry $(REGISTRY))
+
+ifdef IMAGE
+test: setup ## run the whole test suite, with Docker; with IMAGE, that image's tests
+	@$(BUILDKIT) test $(IMAGE)
+else
+test: setup
+	@tests/machine.sh
+	@$(BIN)/python -u -m pytest $(TESTS)
+endif
+
+push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests
+	@$(BUILDKIT) push $(IMAGE) --registry $(REGISTRY)
+
+build-and-push: setup needs-IMAGE needs-REGISTRY ## check, lock --check, build, test and push IMAGE
+	@$(BUILDKIT) check $(IMAGE)
+	@$(BUILDKIT) lock $(IMAGE) --check
+	@$(BUILDKIT) build $(IMAGE) --registry $(REGISTRY) $(if $(BASE),--base $(BASE))
+	@$(BUILDKIT) test $(IMAGE)
+	@$(BUILDKIT) push $(IMAGE) --registry $(REGISTRY)
+
+run: setup needs-IMAGE ## start IMAGE and print its address
+	@exec $(BUILDKIT) run $(IMAGE)
+
+doctor: setup ## say what this machine lacks
+	@$(BUILDKIT) doctor
+
+bench: setup ## measure, and write docs/benchmarks.md
+	@tests/machine.sh
+	@$(BIN)/python -m tests.bench
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## bring the code into its form
+	@$(BIN)/ruff check -q --fix-only .
+	@$(BIN)/ruff format .
+
+requirements: setup ## pin what pyproject.toml asks for, with hashes
+	@set -- --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet; \
+	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml -o requirements.txt; \
+	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml --group test -o requirements-dev.txt
+
+clean: ## remove what was made here: .venv, build, .demo, .cache
+	@rm -rf .venv build .demo .cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+needs-%:
+	@[[ -n "$($*)" ]] || { echo "make: $* is missing; hint: make $(firstword $(MAKECMDGOALS)) $*=…" >&2; exit 2; }
