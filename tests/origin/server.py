@@ -85,7 +85,7 @@ class Bucket:
 class Origin:
     """A hub, a CDN and their files, on loopback. Use as a context manager, or call `start` and `stop`."""
 
-    def __init__(self, port: int = 0, cdn_port: int = 0):
+    def __init__(self, port: int = 0, cdn_port: int = 0, hosts: tuple[str, str] = (HUB_HOST, CDN_HOST)):
         self.files: dict[str, Published] = {}
         """By key."""
         self.repos: dict[str, dict[str, Published]] = {}
@@ -105,13 +105,15 @@ class Origin:
         self.stopping = threading.Event()
         self._secret = secrets.token_bytes(16)
         self._generation: dict[str, int] = {}
+        self._hosts = hosts
+        """Addresses of the hub and the CDN."""
         self._ports = (port, cdn_port)
         self._servers: list[Any] = []
 
     def start(self) -> Origin:
         from tests.origin.web import Server
 
-        for name, host, port in (("hub", HUB_HOST, self._ports[0]), ("cdn", CDN_HOST, self._ports[1])):
+        for name, host, port in zip(("hub", "cdn"), self._hosts, self._ports, strict=True):
             server = Server((host, port), self, name)
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True, name=f"origin-{name}").start()
             self._servers.append(server)
@@ -135,11 +137,11 @@ class Origin:
     @property
     def url(self) -> str:
         """Of the hub (HF_ENDPOINT, CIVITAI_ENDPOINT), plain files and git."""
-        return f"http://{HUB_HOST}:{self._servers[0].server_address[1]}"
+        return f"http://{self._hosts[0]}:{self._servers[0].server_address[1]}"
 
     @property
     def cdn(self) -> str:
-        return f"http://{CDN_HOST}:{self._servers[1].server_address[1]}"
+        return f"http://{self._hosts[1]}:{self._servers[1].server_address[1]}"
 
     # what there is
 
