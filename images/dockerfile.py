@@ -1,0 +1,135 @@
+"""What the Dockerfile's template is told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from images import shipped
+from init.plan import KernelSpec, Plan, PythonSpec, Stage
+
+if TYPE_CHECKING:
+    from manifests.lock import Lock
+    from manifests.model import Manifest
+
+PACKAGES = (
+    "aria2",
+    "ca-certificates",
+    "caddy",
+    "git",
+    "iproute2",
+    "procps",
+    "python3",
+    "python3-venv",
+    "tini",
+    "util-linux",
+)
+"""What Firstlight itself needs of the distribution; the same for every image, so that they share the layer."""
+COMPILER = ("build-essential", "python3-dev")
+"""What kernels need besides."""
+PARTS = "bake/files/"
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+TOKENS = {"hf_token": ("hf://", "https://huggingface.co/"), "civitai_token": ("civitai://", "https://civitai.com/")}
+"""Build secrets, and the addresses that they open."""
+
+
+@dataclass(frozen=True)
+class Baked:
+    """A stage that runs while the image is built."""
+
+    id: str
+    plan: str
+    """File of the context with the part of the plan that it is run from."""
+    files: str | None
+    """Folder of the context with the shipped files that it needs."""
+    parts: list[str]
+    """`I/N` for each layer; one empty text when it is not divided."""
+    secrets: list[str]
+
+
+def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running: list[str]) -> dict[str, Any]:
+    """The template's variables. `running` are names of the rendered files that the container reads."""
+    from images.planning import baked
+
+    image = manifest.image
+    digest = lock.digest(image.base)
+    own = [*(COMPILER if manifest.kernels else ()), *image.apt]
+    labels = {
+        "org.opencontainers.image.title": plan.title,
+        "org.opencontainers.image.version": lock.revision[:12],
+        "io.firstlight.manifest": manifest.name,
+        "io.firstlight.checksum": lock.checksum,
+        "io.firstlight.lock": lock.revision,
+        **image.labels,
+    }
+    config = sorted({name.partition("/")[0] for name in running if name not in ("plan.json", "firstlight")})
+    folders = {name.partition("/")[0] for name in running if "/" in name}
+    paths = plan.paths
+    return {
+        "manifest": manifest,
+        "plan": plan,
+        "base": base or (f"{image.base}@{digest}" if digest else image.base),
+        "slug": re.sub(r"[^a-z0-9]+", "-", image.base.lower()).strip("-"),
+        "packages": PACKAGES,
+        "own": sorted(set(own) - set(PACKAGES)),
+        "jupyter_packages": manifest.jupyter.packages,
+        "user": image.user,
+        "folders": [
+            paths.disk,
+            f"{paths.disk}/cache",
+            f"{paths.disk}/cache/uv",
+            paths.workspace,
+            paths.logs,
+            paths.run,
+        ],
+        "env": sorted(image.env.items()),
+        "labels": sorted(labels.items()),
+        "newline": any("\n" in text for text in (*image.env.values(), *labels.values(), *labels)),
+        "baked": [_baked(stage) for stage in baked(plan)],
+        "shipped": any(shipped.of(stage) for stage in plan.stages),
+        "config": [name for name in config if name not in folders],
+        "config_folders": [name for name in config if name in folders],
+        "ports": _ports(plan),
+        "home": paths.home,
+        "disk": paths.disk,
+        "control": str(paths.control),
+        "bundle": BUNDLE,
+    }
+
+
+def slug(stage: Stage) -> str:
+    """A file name: `:` stands in none of the manifest's own names, and `+` neither."""
+    return stage.id.replace(":", "+")
+
+
+def excerpt_name(stage: Stage) -> str:
+    return f"bake/{slug(stage)}.json"
+
+
+def files_folder(stage: Stage) -> str:
+    return PARTS + slug(stage)
+
+
+def _baked(stage: Stage) -> Baked:
+    layers = stage.spec.layers if isinstance(stage.spec, PythonSpec) else 1
+    return Baked(
+        id=stage.id,
+        plan=excerpt_name(stage),
+        files=files_folder(stage) if shipped.of(stage) else None,
+        parts=[f"{number}/{layers}" for number in range(1, layers + 1)] if layers > 1 else [""],
+        secrets=_secrets(stage),
+    )
+
+
+def _secrets(stage: Stage) -> list[str]:
+    """Only a prebuilt wheel may lie behind a token: models are never baked."""
+    if not isinstance(stage.spec, KernelSpec):
+        return []
+    wheels = stage.spec.wheels
+    return [name for name, starts in TOKENS.items() if any(wheel.url.startswith(starts) for wheel in wheels)]
+
+
+def _ports(plan: Plan) -> list[int]:
+    services = [service.port for service in plan.services if service.port is not None]
+    return sorted({plan.jupyter.port, *plan.jupyter.also, plan.portal_port, *services})

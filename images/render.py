@@ -1,0 +1,159 @@
+"""From a manifest to the files that its image is built from. The same input gives the same bytes."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from images import control, dockerfile, planning, quoting, shipped
+from images.layout import IMAGE, Layout
+from init.plan import Plan, dump
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from manifests.load import Loaded
+    from manifests.lock import Lock
+
+ROOT = Path(__file__).resolve().parent
+RUNTIME = ROOT.parent / "supervisord"
+"""Templates and files of what runs: each becomes the file of the same name, without `.j2`."""
+RUNNER = ROOT.parent / "init"
+OWNED = ("bake", "files", "init", "jupyter", "pages")
+"""Folders of a build context that hold nothing but what is written there."""
+
+
+def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None = None) -> dict[str, str]:
+    """Text by file name. `base` is the base image to take instead of the manifest's.
+
+    Raises quoting.Unquotable for a value that a syntax cannot express, FileNotFoundError for a missing shipped file.
+    """
+    manifest = loaded.manifest
+    plan = planning.plan(loaded, lock, layout)
+    files = runtime(plan, manifest)
+    files["control.txt"] = control.text()
+    files["uv.txt"] = control.only("uv")
+    if manifest.jupyter.packages:
+        files["jupyter.txt"] = "".join(f"{line}\n" for line in manifest.jupyter.packages)
+        files["constraints.txt"] = control.constraints()
+    if not layout.local:
+        for stage in planning.baked(plan):
+            files[dockerfile.excerpt_name(stage)] = dump(planning.excerpt(plan, stage))
+        values = dockerfile.values(manifest, lock, plan, base, sorted(n for n in files if runs(n)))
+        files["Dockerfile"] = _environment().get_template("Dockerfile.j2").render(values)
+        files["apt.conf"] = (ROOT / "apt.conf").read_text(encoding="utf-8")
+    return dict(sorted(files.items()))
+
+
+def runtime(plan: Plan, manifest: Any) -> dict[str, str]:
+    """The plan, and everything of `supervisord/`."""
+    files = {"plan.json": dump(plan)}
+    for path in sorted(RUNTIME.rglob("*")):
+        name = path.relative_to(RUNTIME).as_posix()
+        if not path.is_file() or "__pycache__" in name:
+            continue
+        if path.suffix == ".j2":
+            files[name.removesuffix(".j2")] = _environment().get_template(name).render(plan=plan, manifest=manifest)
+        else:
+            files[name] = path.read_text(encoding="utf-8")
+    return files
+
+
+def runs(name: str) -> bool:
+    """Whether a rendered file is one that the running container reads."""
+    return name == "plan.json" or any((RUNTIME / f"{name}{end}").is_file() for end in (".j2", ""))
+
+
+def installed(name: str) -> str:
+    """Where such a file goes, below `Paths.home`."""
+    return {"plan.json": "plan.json", "firstlight": "bin/firstlight"}.get(name, f"etc/{name}")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([ROOT / "templates", RUNTIME]),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(quoting.FILTERS)
+    return environment
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Put rendered files below `folder`; what a former rendering left in its own folders goes."""
+    for name in _stale(files, folder):
+        (folder / name).unlink()
+    for name, text in files.items():
+        put(folder / name, text, program=name == "firstlight")
+
+
+def put(path: Path, text: str, program: bool = False) -> None:
+    """Write one file; one that is the same already is left alone."""
+    content = text.encode()
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    path.chmod(0o755 if program else 0o644)
+
+
+def diff(files: Mapping[str, str], folder: Path) -> str:
+    """What writing `files` to `folder` would change, as a unified diff; empty when nothing."""
+    parts = []
+    for name in sorted({*files, *_stale(files, folder)}):
+        path = folder / name
+        before = path.read_text(encoding="utf-8") if path.is_file() else None
+        after = files.get(name)
+        if before != after:
+            parts += difflib.unified_diff(
+                (before or "").splitlines(keepends=True),
+                (after or "").splitlines(keepends=True),
+                "/dev/null" if before is None else f"a/{name}",
+                "/dev/null" if after is None else f"b/{name}",
+            )
+    return "".join(parts)
+
+
+def _stale(files: Mapping[str, str], folder: Path) -> list[str]:
+    """Rendered files of before that are none any more."""
+    found = []
+    for owned in ("bake", "jupyter", "pages"):
+        for path in sorted((folder / owned).rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and name not in files and not name.startswith(dockerfile.PARTS):
+                found.append(name)
+    return found
+
+
+def context(loaded: Loaded, folder: Path, lock: Lock | None = None, base: str | None = None) -> dict[str, str]:
+    """Everything that `docker build FOLDER` needs: rendered files, the runner, and what the manifest ships."""
+    if lock is None:
+        from manifests import lock as locks
+
+        lock = locks.read(loaded)
+    files = render(loaded, lock, base=base)
+    for owned in OWNED:
+        shutil.rmtree(folder / owned, ignore_errors=True)
+    write(files, folder)
+    runner(folder / "init")
+    origins = shipped.origins(loaded)
+    shipped.copy(origins, sorted(origins), folder / "files")
+    for stage in planning.baked(planning.plan(loaded, lock)):
+        shipped.copy(origins, shipped.of(stage), folder / dockerfile.files_folder(stage))
+    return files
+
+
+def runner(folder: Path) -> None:
+    """The runner's code, as it stands in an image."""
+    for name, file in shipped.walk(RUNNER):
+        if file.suffix == ".py":
+            shipped.put(file, folder / name)
