@@ -1,0 +1,120 @@
+"""What the rest of the runner sees of downloads."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from init.fetch import fallback, verify
+from init.fetch.dispatch import Dispatcher
+from init.fetch.job import FetchResult, Progress, Want
+from init.fetch.queue import result
+from init.fetch.trouble import Trouble, bare
+from init.fetch.workers import Tuning
+from init.plan import FileSpec
+from init.stages.context import StageFailed
+from init.state import FileState
+
+
+class Fetcher:
+    """Fetches sets of files. Thread-safe: several sets at once, required ones first."""
+
+    def __init__(
+        self,
+        models: Path,
+        state: Path,
+        run: Path,
+        logs: Path,
+        environ: Mapping[str, str],
+        on_file: Callable[[FileState], None],
+        tuning: Tuning | None = None,
+    ):
+        """`models`: where files go; `state`: ledger and lease, on the same volume; `run`: aria2's configuration."""
+        self._models, self._state, self._run, self._environ = models, state, run, environ
+        self._on_file, self._tuning = on_file, tuning or Tuning()
+        self._dispatcher: Dispatcher | None = None
+
+    def start(self) -> None:
+        """Make the folders and begin to take orders; nothing is asked or started before the first file is missing."""
+        self._models.mkdir(parents=True, exist_ok=True)
+        root = self._models.resolve()
+        self._dispatcher = Dispatcher(root, self._state, self._run, self._environ, self._on_file, self._tuning)
+        self._dispatcher.thread.start()
+
+    def fetch(
+        self,
+        set: str,
+        files: list[FileSpec],
+        required: bool,
+        cancel: threading.Event,
+        report: Callable[[Progress], None] | None = None,
+    ) -> FetchResult:
+        """Block until all files of a set are in place and verified. Raises StageFailed."""
+        assert self._dispatcher is not None, "not started"
+        want = Want(set, required, cancel, report)
+        self._dispatcher.post(lambda: self._submit(want, files))
+        want.ended.wait()
+        if want.trouble is not None:
+            trouble = want.trouble
+            raise StageFailed(trouble.message, hint=trouble.hint, retry=trouble.retry)
+        return result(want, time.monotonic() - want.began)
+
+    def _submit(self, want: Want, files: list[FileSpec]) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.submit(want, files)
+
+    def drop(self, set: str) -> None:
+        """Stop fetching a set; whoever waits for it gets StageFailed. Files and partial files stay."""
+        dispatcher = self._dispatcher
+        if dispatcher is not None:
+            dispatcher.post(lambda: dispatcher.drop(set))
+
+    def fetch_file(self, url: str, path: Path, sha256: str | None, cancel: threading.Event) -> None:
+        """Fetch one small file (a wheel) to an absolute path, over one connection. Raises StageFailed."""
+        if path.is_file() and sha256 and verify.digest(path, cancel=cancel) == sha256:
+            return
+        assert self._dispatcher is not None, "not started"
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._try(url, partial, sha256, cancel)
+            verify.settle(partial, path)
+        except Trouble as trouble:
+            raise StageFailed(trouble.message, hint=trouble.hint, retry=trouble.retry) from None
+        except verify.Cancelled:
+            raise StageFailed("cancelled", retry=False) from None
+        except OSError as error:
+            raise StageFailed(f"{path}: {error.strerror}", hint="check the disk") from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _try(self, url: str, partial: Path, sha256: str | None, cancel: threading.Event) -> None:
+        assert self._dispatcher is not None
+        for attempt in range(4):
+            try:
+                address = self._dispatcher.sources.resolve(url, None, known=sha256 is not None)
+                fallback.plain(address.url, partial, address.size, lambda _: None, cancel)
+                break
+            except Trouble as trouble:
+                if not trouble.retry or attempt == 3:
+                    raise
+                if cancel.wait(max(trouble.after or 0.0, self._tuning.backoff * 2**attempt)):
+                    raise verify.Cancelled from None
+        expected = sha256 or address.sha256
+        if expected and (found := verify.digest(partial, cancel=cancel)) != expected:
+            raise Trouble(
+                f"{bare(url)} has other content: its SHA-256 is {found}, and should be {expected}",
+                retry=False,
+                kind="content",
+            )
+
+    def stop(self) -> None:
+        """End everything that was started; partial files stay for the next time."""
+        dispatcher = self._dispatcher
+        if dispatcher is not None:
+            dispatcher.post(dispatcher.stop)
+            dispatcher.thread.join(30.0)
+            self._dispatcher = None

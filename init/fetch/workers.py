@@ -1,0 +1,140 @@
+"""The aria2 processes of one runner, and which of them fetches what."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from init.fetch import space
+from init.fetch.aria2 import Aria2, Progress
+from init.fetch.job import Job
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Numbers that measurements decided, or that tests shorten. Seconds and bytes."""
+
+    processes: int = 3
+    connections: int = 16
+    big: int = 32 << 20
+    """From this size on a file counts as big."""
+    big_at_once: int = 6
+    small_at_once: int = 24
+    poll: float = 0.5
+    stall: float = 90.0
+    """Without a byte for this long, another transport takes over. aria2 itself gives up a connection after 30."""
+    tries: int = 6
+    """Without a byte, before a file counts as failed."""
+    backoff: float = 1.0
+    """Wait before the second try; doubles each time."""
+    verifiers: int = 2
+    calm: bool = True
+    """Leave the processor to JupyterLab whenever it wants it."""
+    beat: float = 5.0
+    dead: float = 30.0
+
+
+class Workers:
+    """Up to `tuning.processes` aria2s. Used by one thread, which outlives them."""
+
+    def __init__(self, run: Path, environ: Mapping[str, str], tuning: Tuning):
+        self._run, self._environ, self._tuning = run, environ, tuning
+        self._all: list[Aria2] = []
+        self._jobs: dict[str, Job] = {}
+        self._deaths: list[float] = []
+        self._allocation: dict[int, str] = {}
+        self.polled = 0.0
+
+    @property
+    def running(self) -> bool:
+        return bool(self._all)
+
+    @property
+    def installed(self) -> bool:
+        return shutil.which("aria2c", path=self._environ.get("PATH")) is not None
+
+    def grow(self, amount: int, keep: int | None) -> None:
+        """Have at least this many, within limits. Raises OSError when none can be started."""
+        self._deaths = [t for t in self._deaths if time.monotonic() - t < 10]
+        fresh = []
+        while len(self._all) < min(amount, self._tuning.processes):
+            if len(self._deaths) > 20:
+                raise OSError("aria2 ends again and again")
+            fresh.append(Aria2(self._run, self._environ, calm=self._tuning.calm, keep=keep))
+            self._all.append(fresh[-1])
+        for worker in fresh:
+            try:
+                worker.ready()
+            except OSError:
+                worker.kill()
+                self._all.remove(worker)
+                self._deaths.append(time.monotonic())
+        if not self._all:
+            raise OSError("aria2 does not start")
+
+    def add(self, job: Job, url: str, partial: Path) -> None:
+        """Let the least busy one fetch a job. Raises OSError."""
+        worker = min(self._all, key=lambda w: (sum(self._left(gid) for gid in w.gids), len(w.gids)))
+        device = partial.parent.stat().st_dev
+        if device not in self._allocation:
+            self._allocation[device] = "falloc" if space.allocates(partial.parent) else "none"
+        connections = self._tuning.connections
+        job.gid = worker.add(url, partial, connections=connections, allocation=self._allocation[device])
+        job.worker = worker
+        self._jobs[job.gid] = job
+
+    def _left(self, gid: str) -> int:
+        job = self._jobs.get(gid)
+        return max(0, (job.size or 0) - job.done) if job else 0
+
+    def poll(self) -> tuple[list[tuple[Job, Progress]], list[Job]]:
+        """How far all are, and the jobs whose aria2 has died."""
+        self.polled = time.monotonic()
+        found: list[tuple[Job, Progress]] = []
+        lost: list[Job] = []
+        for worker in list(self._all):
+            try:
+                if not worker.alive:
+                    raise OSError
+                for progress in worker.poll():
+                    if job := self._jobs.get(progress.gid):
+                        found.append((job, progress))
+                        if progress.status in ("complete", "error", "removed"):
+                            self._release(job)
+            except OSError:
+                worker.kill()
+                self._all.remove(worker)
+                self._deaths.append(time.monotonic())
+                for job in [j for j in self._jobs.values() if j.worker is worker]:
+                    self._release(job)
+                    lost.append(job)
+        return found, lost
+
+    def detach(self, job: Job) -> None:
+        """Stop fetching a job; what is there stays. Its files are closed afterwards."""
+        worker, gid = job.worker, job.gid
+        if worker is None:
+            return
+        self._release(job)
+        try:
+            worker.remove(gid)
+        except OSError:
+            # Its other downloads come back as lost with the next poll.
+            worker.kill()
+
+    def _release(self, job: Job) -> None:
+        self._jobs.pop(job.gid, None)
+        job.worker, job.gid = None, ""
+
+    def stop(self) -> None:
+        """End them all."""
+        for worker in self._all:
+            with contextlib.suppress(OSError):
+                worker.stop()
+        self._all.clear()
+        for job in list(self._jobs.values()):
+            self._release(job)
