@@ -1,0 +1,108 @@
+"""When will it be ready: the scheduler played forward with what is known about durations."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isinf
+from pathlib import Path
+
+from init.graph import SERVICE, Graph
+from init.state import Snapshot
+
+FILE = "durations.json"
+UNKNOWN_SERVICE = 5.0
+"""Seconds assumed for a service that was never timed: its part of the wait is small, no estimate at all is worse."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Seconds from now."""
+
+    start: float
+    end: float
+
+
+def simulate(graph: Graph, remaining: Mapping[str, float]) -> dict[str, Span]:
+    """Play the graph forward on a copy; what is running counts as started now.
+
+    `remaining` has seconds by key; an key without stands for a duration that nobody knows: it, and what hard or soft
+    needs it, ends at infinity or is missing from the result.
+    """
+    graph = graph.copy()
+    ends: list[tuple[float, str]] = []
+    spans: dict[str, Span] = {}
+
+    def begin(key: str, now: float) -> None:
+        spans[key] = Span(now, now + remaining.get(key, inf))
+        heapq.heappush(ends, (spans[key].end, key))
+
+    for key, state in graph.state.items():
+        if state == "running":
+            begin(key, 0.0)
+    now = 0.0
+    while True:
+        for key in graph.ready():
+            graph.started(key)
+            begin(key, now)
+        if not ends or isinf(ends[0][0]):
+            return spans
+        now, key = heapq.heappop(ends)
+        graph.ended(key, "done")
+
+
+def until_ready(graph: Graph, remaining: Mapping[str, float]) -> float | None:
+    """Seconds until every service that can become ready is; None when that is not known, 0 when they are."""
+    goals = [key for key in graph.nodes if key.startswith(SERVICE)] or list(graph.nodes)
+    left = [key for key in goals if graph.state[key] in ("waiting", "running")]
+    if not left:
+        return 0.0
+    spans = simulate(graph, remaining)
+    end = max(spans[key].end if key in spans else inf for key in left)
+    return None if isinf(end) else round(end, 1)
+
+
+def remaining(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], now: float) -> dict[str, float]:
+    """Seconds that each unfinished node still takes, as far as its bytes or earlier starts tell. `now` is Unix time."""
+    stages = {stage.id: stage for stage in snapshot.stages}
+    services = {SERVICE + service.id: service for service in snapshot.services}
+    found: dict[str, float] = {}
+    for key, state in graph.state.items():
+        if state not in ("waiting", "running"):
+            continue
+        stage = stages.get(key)
+        total = known.get(key, UNKNOWN_SERVICE if key in services else None)
+        if stage is not None and stage.bytes_total and stage.rate_bps and state == "running":
+            found[key] = max(0, stage.bytes_total - (stage.bytes_done or 0)) / stage.rate_bps
+        elif total is not None:
+            started = (stage or services[key]).started if state == "running" else None
+            found[key] = max(total - (now - started), 0.05 * total) if started else total
+    return found
+
+
+def critical(ends: Mapping[str, float], needs: Mapping[str, list[str]], last: str) -> list[str]:
+    """The chain that `last` waited for: always the need that ended last, back to the beginning."""
+    chain = [last]
+    while True:
+        before = [need for need in needs.get(chain[0], []) if need in ends and need not in chain]
+        if not before:
+            return chain
+        chain.insert(0, max(before, key=lambda key: ends[key]))
+
+
+def read(state: Path) -> dict[str, float]:
+    """How long stages and services took on earlier starts, by node key; empty when unknown."""
+    try:
+        data = json.loads((state / FILE).read_text(encoding="utf-8"))
+        return {str(key): float(seconds) for key, seconds in data.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write(state: Path, durations: Mapping[str, float]) -> None:
+    """Raises OSError."""
+    part = state / f"{FILE}.new"
+    part.write_text(json.dumps({key: round(durations[key], 2) for key in sorted(durations)}, indent=1) + "\n", "utf-8")
+    part.replace(state / FILE)

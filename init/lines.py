@@ -1,0 +1,62 @@
+"""Events as plain lines: the runner's log, and `status --follow` where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+LEVEL = {"failed": "ERROR ", "degraded": "WARNING ", "blocked": "WARNING "}
+
+
+def line(event: Mapping[str, Any]) -> str | None:
+    """One line for an event (several when it has a consequence); None for one that only machines care for."""
+    clock = time.strftime("%H:%M:%S", time.localtime(event["at"]))
+    name, state, message = event.get("event"), str(event.get("state", "")), str(event.get("message", ""))
+    if name == "boot":
+        return f"{clock} {event.get('image')}: start {event.get('boot')}"
+    if name == "phase":
+        return f"{clock} {LEVEL.get(str(event.get('phase')), '')}{event.get('phase')}{_after(message)}"
+    if name == "file" and state != "failed":
+        return None
+    if name == "file":
+        return f"{clock} WARNING {event.get('path')}: {state}{_after(message)}"
+    if name not in ("stage", "service") or state == "waiting":
+        return None
+    who = f"service {event.get('id')}" if name == "service" else str(event.get("id"))
+    where = f" at {event['url']}" if state == "ready" and event.get("url") else ""
+    lines = [f"{clock} {LEVEL.get(state, '')}{who}: {state}{where}{_after(message)}"]
+    if event.get("consequence"):
+        lines.append(f"{'':9}{event['consequence']}")
+    if event.get("repair"):
+        lines.append(f"{'':9}to repair: {event['repair']}")
+    return "\n".join(lines)
+
+
+def _after(message: str) -> str:
+    return f": {message}" if message else ""
+
+
+def size(count: float | None) -> str:
+    """Bytes for people: `4.2 GB`."""
+    if count is None:
+        return "?"
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+def span(seconds: float | None) -> str:
+    """Seconds for people: `3.2 s`, `2 min 05 s`, `1 h 12 min`."""
+    if seconds is None:
+        return "?"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,71 @@
+"""`firstlight logs`: the log of a stage, of a service, or of a program of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+from init.plan import Paths
+from init.selection import closest
+
+PACE = 0.3
+
+
+def main(paths: Paths, name: str | None, count: int, follow: bool) -> int:
+    """0; 1 when there is no such log."""
+    known = names(paths)
+    if name is None:
+        for each, file in known.items():
+            print(f"{each:<28} {file}")
+        return 0
+    name = name if name in known else name.removeprefix("service:")
+    if name not in known:
+        print(f"firstlight: no log of {name!r}{closest(name, known)}\n  `firstlight logs` lists them", file=sys.stderr)
+        return 1
+    file = known[name]
+    with file.open("rb") as stream:
+        for line in deque(stream, maxlen=max(0, count)):
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        if not follow:
+            return 0
+        here = stream.tell()
+    while True:
+        here = _more(file, here)
+        time.sleep(PACE)
+
+
+def names(paths: Paths) -> dict[str, Path]:
+    """Logs by name: a stage's when a service is called the same, which is then found as `service:ID`."""
+    folder = Path(paths.logs)
+    found = {file.stem: file for file in sorted(folder.glob("*.log"))}
+    for file in sorted((folder / "stages").glob("*.log")):
+        name = (
+            file.stem.replace(".", ":", 1)
+            if file.stem.startswith("models.")
+            else file.stem.replace(".packages", ":packages")
+        )
+        if name in found:
+            found[f"service:{name}"] = found[name]
+        found[name] = file
+    return found
+
+
+def _more(file: Path, here: int) -> int:
+    """Show what came since `here`; from the start when the file was rotated."""
+    try:
+        size = file.stat().st_size
+        if size < here:
+            here = 0
+        if size > here:
+            with file.open("rb") as stream:
+                stream.seek(here)
+                data = stream.read()
+                os.write(sys.stdout.fileno(), data)
+                return here + len(data)
+    except FileNotFoundError:
+        return 0
+    return here

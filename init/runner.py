@@ -1,0 +1,368 @@
+"""`firstlight run`: works the graph off, and stays to keep watch.
+
+One thread decides (everything that touches the graph goes through its inbox); stages and services have threads of their
+own that report to it. A failure is noted and its dependents are blocked: nothing that a stage does ends the runner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from init import access, bootid, control, eta, graph, lines, process, record, selection
+from init.attempt import Attempt, End, Interrupted
+from init.graph import SERVICE
+from init.plan import ModelsSpec, Plan, Resource, Stage
+from init.programs import NoProgram, NoSupervisor, NotStarted, Programs
+from init.redact import Redactor, secrets
+from init.services import Watcher
+from init.stages import HANDLERS, Handler
+from init.state import FileState, Phase, ServiceState, ServiceStatus, Snapshot, StageState
+from init.store import Store
+from init.verbs import Verbs
+
+TICK = 1.0
+PATIENCE = 10.0
+"""Seconds that stages get to end when the runner is asked to."""
+
+
+class Runner:
+    def __init__(self, plan: Plan, environ: Mapping[str, str], handlers: Mapping[str, Handler] = HANDLERS):
+        self.plan, self.environ, self.handlers = plan, environ, handlers
+        self.durations = eta.read(plan.paths.state)
+        self.graph = graph.of(plan, limits(environ), self.durations)
+        self.redactor = Redactor(secrets(environ))
+        with contextlib.suppress(OSError):
+            self.redactor.add(access.current(plan.paths))
+        self.changes = selection.read(plan.paths.state)
+        self.snapshot = snapshot(plan, environ)
+        self.store = Store(self.snapshot, plan.paths.state, Path(plan.paths.run), self.redactor)
+        self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.running: dict[str, Attempt] = {}
+        self.threads: dict[str, threading.Thread] = {}
+        self.watchers: dict[str, Watcher] = {}
+        self.again: set[str] = set()
+        self.marks: dict[str, str] = {}
+        self.results: dict[str, dict[str, Any]] = {}
+        self.problems: list[str] = []
+        self.exit: int | None = None
+        self._fetcher: Any = None
+        self._fetcher_lock = threading.Lock()
+
+    def run(self) -> int:
+        """Until SIGTERM (0) or SIGINT (130)."""
+        signal.signal(signal.SIGTERM, lambda *_: self.inbox.put(lambda: self._leave(0)))
+        signal.signal(signal.SIGINT, lambda *_: self.inbox.put(lambda: self._leave(130)))
+        process.reap(Path(self.plan.paths.run))
+        self.store.listener = _print
+        self.store.start()
+        server = control.Server(Path(self.plan.paths.run), Verbs(self).do)
+        self._select()
+        self._adopt()
+        ticked = 0.0
+        while self.exit is None:
+            self._guard(self._launch)
+            with contextlib.suppress(Empty):
+                self._guard(self.inbox.get(timeout=TICK))
+            if time.monotonic() - ticked >= TICK:
+                ticked = time.monotonic()
+                self._guard(self._tick)
+        server.close()
+        self._stop()
+        return self.exit
+
+    def reset(self, ids: list[str]) -> None:
+        """Show that these wait again."""
+        for key in ids:
+            if key.startswith(SERVICE):
+                service = key.removeprefix(SERVICE)
+                self.store.service(service, state="waiting", message="", consequence=None, repair=None)
+            else:
+                clear: dict[str, Any] = dict.fromkeys(("started", "ended", "rate_bps", "consequence", "repair"))
+                self.store.stage(key, state="waiting", message="", **clear)
+        self._judge()
+
+    def skip(self, stage: Stage, message: str) -> None:
+        """A model set that nobody wants: what needs it goes on without."""
+        self.marks[stage.id] = record.fingerprint(stage, {}, {})
+        self.store.stage(stage.id, state="skipped", message=message, rate_bps=None, consequence=None, repair=None)
+        for key in self.graph.ended(stage.id, "skipped"):
+            self._blocked(key)
+
+    def serve(self, name: str, restart: bool = False) -> None:
+        """Start a service, or take up watching one that runs."""
+        spec = next(service for service in self.plan.services if service.id == name)
+        self.graph.started(SERVICE + name)
+        if name in self.watchers:
+            self.watchers[name].end()
+        watcher: Watcher
+
+        def changed(_: str, status: ServiceStatus) -> None:
+            self.inbox.put(lambda: self._service_changed(name, status) if self.watchers[name] is watcher else None)
+
+        watcher = self.watchers[name] = Watcher(self.plan, spec, self.store, changed, restart)
+        self.store.service(name, consequence=None, repair=None)
+        watcher.start()
+
+    def fetcher(self) -> Any:
+        """Made when the first stage wants it: a start with nothing to fetch runs no aria2."""
+        with self._fetcher_lock:
+            if self._fetcher is None:
+                from init.fetch import Fetcher
+
+                paths = self.plan.paths
+                fetcher = Fetcher(
+                    models=self.plan.models,
+                    state=paths.state,
+                    run=Path(paths.run),
+                    logs=Path(paths.logs),
+                    environ=self.environ,
+                    on_file=self.store.file,
+                )
+                fetcher.start()
+                self._fetcher = fetcher
+            return self._fetcher
+
+    def drop_files(self, name: str) -> None:
+        """Delete a set's files, and no longer show them."""
+        self.fetcher().drop(name)
+        self.store.forget_files(name)
+
+    def _select(self) -> None:
+        chosen = selection.select(self.plan, self.environ, self.changes)
+        self.problems = chosen.problems
+        for stage in self.plan.stages:
+            if isinstance(stage.spec, ModelsSpec) and stage.spec.set not in chosen.chosen:
+                self.skip(stage, f"not selected; `firstlight models add {stage.spec.set}` fetches it")
+            elif isinstance(stage.spec, ModelsSpec):
+                self.queue(stage.spec)
+        self._judge()
+
+    def queue(self, spec: ModelsSpec) -> None:
+        for file in spec.files:
+            self.store.file(FileState(file.path, spec.set, bytes_total=file.size))
+
+    def _adopt(self) -> None:
+        """Services that outlived an earlier runner are watched at once, whatever their needs are up to."""
+        programs = Programs(Path(self.plan.paths.run, "supervisor.sock"))
+        for service in self.plan.services:
+            with contextlib.suppress(NoSupervisor, NoProgram, NotStarted):
+                if programs.look(service.id).up:
+                    self.serve(service.id)
+
+    def _launch(self) -> None:
+        for key in self.graph.ready():
+            if key.startswith(SERVICE):
+                self.serve(key.removeprefix(SERVICE))
+            else:
+                self._start(self.plan.stage(key))
+
+    def _start(self, stage: Stage) -> None:
+        self.graph.started(stage.id)
+        self.store.stage(stage.id, started=time.time(), ended=None)
+        attempt = Attempt(
+            plan=self.plan,
+            stage=stage,
+            handler=self.handlers[stage.kind],
+            environ=self.environ,
+            redactor=self.redactor,
+            tell=lambda **changes: self.store.stage(stage.id, **changes),
+            marks={need.id: self.marks.get(need.id, "") for need in stage.needs if not need.soft},
+            results=dict(self.results),
+            fetcher=self.fetcher,
+            again=stage.id in self.again,
+        )
+        self.again.discard(stage.id)
+
+        def work() -> None:
+            try:
+                end: End | None = attempt.run()
+            except Interrupted:
+                end = None
+            self.inbox.put(lambda: self._ended(stage, attempt, end))
+
+        self.running[stage.id] = attempt
+        self.threads[stage.id] = threading.Thread(target=work, name=f"stage {stage.id}", daemon=True)
+        self.threads[stage.id].start()
+
+    def _ended(self, stage: Stage, attempt: Attempt, end: End | None) -> None:
+        if self.running.get(stage.id) is not attempt:
+            return
+        del self.running[stage.id], self.threads[stage.id]
+        if end is None:
+            self.graph.state[stage.id] = "waiting"
+            self.store.stage(stage.id, state="waiting", message="interrupted", rate_bps=None)
+            return
+        self.marks[stage.id], self.results[stage.id] = end.mark, end.result
+        bad = end.state in ("degraded", "failed")
+        shown = self.store.get_stage(stage.id)
+        self.store.stage(
+            stage.id,
+            state=end.state,
+            ended=time.time(),
+            message=end.message or ("done on an earlier start" if end.took is None else ""),
+            consequence=(end.consequence or stage.consequence or self._loss(stage)) if bad else None,
+            repair=f"firstlight retry {stage.id}" if bad else None,
+            result=end.result,
+            rate_bps=None,
+            bytes_done=shown.bytes_total if end.state == "done" else shown.bytes_done,
+        )
+        if isinstance(stage.spec, ModelsSpec) and end.took is None:
+            self._show_present(stage.spec)
+        if end.state == "done" and end.took is not None:
+            self._remember(stage.id, end.took)
+        for key in self.graph.ended(stage.id, end.state):
+            self._blocked(key)
+        self._judge()
+
+    def _show_present(self, spec: ModelsSpec) -> None:
+        for file in spec.files:
+            with contextlib.suppress(OSError):
+                size = (self.plan.models / file.path).stat().st_size
+                self.store.file(FileState(file.path, spec.set, "done", size, size))
+
+    def _blocked(self, key: str) -> None:
+        cause = self.graph.cause(key) or "another stage"
+        text = {"message": f"cannot start: {cause} failed", "repair": f"firstlight retry {cause}"}
+        if key.startswith(SERVICE):
+            name = key.removeprefix(SERVICE)
+            title = self.store.get_service(name).title
+            self.store.service(name, state="failed", consequence=f"{title} is not available", **text)
+        else:
+            self.store.stage(key, state="blocked", consequence=self.plan.stage(key).consequence, **text)
+
+    def _loss(self, stage: Stage) -> str:
+        """What a failure means, in the absence of the author's words."""
+        lost = [key.removeprefix(SERVICE) for key in self.graph.dependents(stage.id)]
+        if not lost or stage.on_failure == "degrade":
+            return f"{stage.title} is missing; everything else goes on"
+        return f"{', '.join(dict.fromkeys(lost))} cannot start; JupyterLab and everything else go on"
+
+    def _service_changed(self, name: str, status: ServiceStatus) -> None:
+        key = SERVICE + name
+        if status == "ready" and self.graph.state[key] != "done":
+            if self.graph.state[key] != "running":
+                self.reset([other for other in self.graph.reset(key) if other != key])
+            state = self.store.get_service(name)
+            if state.started and state.ready_at and not state.restarts and state.ready_at > state.started:
+                self._remember(key, state.ready_at - state.started)
+            self.graph.ended(key, "done")
+        elif status == "failed":
+            for other in self.graph.ended(key, "failed"):
+                self._blocked(other)
+        self._judge()
+
+    def _remember(self, key: str, took: float) -> None:
+        self.durations[key] = took
+        with contextlib.suppress(OSError):
+            eta.write(self.plan.paths.state, self.durations)
+
+    def _judge(self) -> None:
+        self.store.top(judge(self.snapshot), "; ".join(self.problems))
+
+    def _tick(self) -> None:
+        now = time.time()
+        left = eta.remaining(self.graph, self.snapshot, self.durations, now)
+        self.store.estimate(eta.until_ready(self.graph, left))
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(self.plan.paths.workspace).free
+            files = [file for file in self.snapshot.files if file.state not in ("done", "skipped")]
+            needed = sum(max(0, (file.bytes_total or 0) - file.bytes_done) for file in files)
+            if needed or not self.snapshot.disk:
+                self.store.disk(free, needed)
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """A mistake of ours must not take the runner down: it is logged, the rest goes on."""
+        try:
+            step()
+        except Exception:
+            print(self.redactor.text(traceback.format_exc()), file=sys.stderr, flush=True)
+
+    def _leave(self, code: int) -> None:
+        self.exit = code
+
+    def _stop(self) -> None:
+        for watcher in self.watchers.values():
+            watcher.end()
+        for attempt in self.running.values():
+            attempt.end()
+        deadline = time.monotonic() + PATIENCE
+        for thread in self.threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        while not self.inbox.empty():
+            self._guard(self.inbox.get())
+        with self._fetcher_lock:
+            if self._fetcher is not None:
+                self._guard(self._fetcher.stop)
+        for key in self.running:
+            self.store.stage(key, state="waiting", message="interrupted", rate_bps=None)
+        self.store.close()
+
+
+def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
+    """Before anything has happened."""
+    stages = [StageState(s.id, s.kind, s.title, [need.id for need in s.needs]) for s in plan.stages]
+    for state, stage in zip(stages, plan.stages, strict=True):
+        if isinstance(stage.spec, ModelsSpec) and all(file.size is not None for file in stage.spec.files):
+            state.bytes_done, state.bytes_total = 0, sum(file.size or 0 for file in stage.spec.files)
+    services = [
+        ServiceState(
+            s.id,
+            s.title,
+            [need.id for need in s.needs],
+            url=f":{s.port}{s.open}" if s.port is not None else None,
+            port=s.port,
+        )
+        for s in plan.services
+    ]
+    return Snapshot(
+        image=plan.image,
+        title=plan.title,
+        boot=bootid.boot(environ),
+        revision=plan.revision,
+        stages=stages,
+        services=services,
+    )
+
+
+def judge(snapshot: Snapshot) -> Phase:
+    """`ready` once every service is; `degraded` when something is missing then; `failed` when nothing can be used."""
+    stages = [stage.state for stage in snapshot.stages]
+    services = [service.state for service in snapshot.services]
+    bad = any(state in ("degraded", "failed", "blocked") for state in stages) or "failed" in services
+    if services:
+        if any(state in ("waiting", "starting") for state in services):
+            return "starting"
+        if all(state == "failed" for state in services):
+            return "failed"
+    elif any(state in ("waiting", "running", "verifying") for state in stages):
+        return "starting"
+    elif stages and all(state in ("failed", "blocked") for state in stages):
+        return "failed"
+    return "degraded" if bad else "ready"
+
+
+def _print(event: dict[str, Any]) -> None:
+    text = lines.line(event)
+    if text is not None:
+        with contextlib.suppress(OSError):
+            print(text, flush=True)
+
+
+def limits(environ: Mapping[str, str]) -> dict[Resource, int]:
+    """How many stages may use a resource at once; `FIRSTLIGHT_LIMITS=cpu=2,net=4` overrides."""
+    words = environ.get("FIRSTLIGHT_LIMITS", "").replace(",", " ").split()
+    given = {name: int(value) for name, _, value in (word.partition("=") for word in words) if value.isdigit()}
+    cores = max(graph.LIMITS["cpu"], os.cpu_count() or 1)
+    usual: dict[Resource, int] = {**graph.LIMITS, "cpu": cores}
+    return {name: max(1, given.get(name, limit)) for name, limit in usual.items()}

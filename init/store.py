@@ -1,0 +1,269 @@
+"""Holds the snapshot and writes it down: the only writer of `state.json` and `events.ndjson`.
+
+Changes come from many threads; one thread writes, so that no stage waits for a slow volume. A transition is written at
+once, progress at most once a second. The snapshot goes to the run folder as well, which is this container's own: a full
+volume, or a second container on it, cannot take the state from those who look at this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from init.redact import Redactor
+from init.state import EVENT_SCHEMA, FileState, Phase, ServiceState, Snapshot, StageState, dump
+
+EVENTS = "events.ndjson"
+EVENTS_BEFORE = "events.1.ndjson"
+LARGEST = 4_000_000
+"""Bytes of `events.ndjson` before it becomes `events.1.ndjson`: room for hundreds of starts."""
+PACE = 1.0
+"""Seconds between two writes of mere progress."""
+
+
+class Store:
+    def __init__(self, snapshot: Snapshot, folder: Path, run: Path | None, redactor: Redactor):
+        self._snapshot = snapshot
+        self._stages = {stage.id: stage for stage in snapshot.stages}
+        self._services = {service.id: service for service in snapshot.services}
+        self._files = {(file.set, file.path): file for file in snapshot.files}
+        self._folders = [f for f in (run, folder) if f is not None]
+        self._folder = folder
+        self._redactor = redactor
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._events: list[str] = []
+        self._dirty = False
+        self._urgent = False
+        self._writing = False
+        self._closed = False
+        self._unwritten = b""
+        self.listener: Callable[[dict[str, Any]], None] | None = None
+        """Hears every event, redacted, in order; must not call back."""
+        self._thread = threading.Thread(target=self._write_forever, name="store", daemon=True)
+
+    def start(self) -> None:
+        self._tidy()
+        snapshot = self._snapshot
+        self.event(
+            "boot",
+            schema=EVENT_SCHEMA,
+            image=snapshot.image,
+            revision=snapshot.revision,
+            started=snapshot.boot.started,
+            runner_started=snapshot.boot.runner_started,
+            title=snapshot.title,
+            needs={stage.id: stage.needs for stage in snapshot.stages}
+            | {f"service:{service.id}": service.needs for service in snapshot.services},
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what is left, and stop writing."""
+        with self._wake:
+            self._closed = self._dirty = self._urgent = True
+            self._wake.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(10)
+
+    def flush(self) -> None:
+        """Return once everything so far is written."""
+        with self._wake:
+            self._dirty = self._urgent = True
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: not (self._dirty or self._writing) or self._closed, timeout=10)
+
+    def stage(self, id: str, **changes: Any) -> None:
+        """Change a stage's fields; a new `state` is a transition and becomes an event."""
+        with self._wake:
+            self._change("stage", self._stages[id], changes)
+
+    def service(self, id: str, **changes: Any) -> None:
+        with self._wake:
+            self._change("service", self._services[id], changes)
+
+    def file(self, file: FileState) -> None:
+        """Take over the state of one model file."""
+        with self._wake:
+            key = (file.set, file.path)
+            known = self._files.get(key)
+            if known is None:
+                known = self._files[key] = replace(file)
+                self._snapshot.files.append(known)
+                known.message = self._redactor.text(known.message)
+                self._touch(urgent=False)
+            else:
+                self._change("file", known, asdict(file), urgent=False)
+
+    def forget_files(self, set: str) -> None:
+        with self._wake:
+            self._files = {key: file for key, file in self._files.items() if file.set != set}
+            self._snapshot.files = list(self._files.values())
+            self._touch(urgent=False)
+
+    def top(self, phase: Phase | None = None, message: str | None = None) -> None:
+        """Change what stands above stages and services."""
+        with self._wake:
+            snapshot = self._snapshot
+            if message is not None:
+                message = self._redactor.text(message)
+                if message != snapshot.message:
+                    snapshot.message = message
+                    self._touch(urgent=True)
+            if phase is not None and phase != snapshot.phase:
+                snapshot.phase = phase
+                self._event("phase", {"phase": phase, "message": snapshot.message})
+                self._touch(urgent=True)
+
+    def estimate(self, eta: float | None) -> None:
+        with self._wake:
+            if eta != self._snapshot.eta_s:
+                self._snapshot.eta_s = eta
+                self._touch(urgent=False)
+
+    def disk(self, free: int, needed: int) -> None:
+        """Bytes of the workspace."""
+        with self._wake:
+            disk = {"free": free, "needed": needed}
+            if disk != self._snapshot.disk:
+                self._snapshot.disk = disk
+                self._touch(urgent=False)
+
+    def event(self, name: str, **fields: Any) -> None:
+        with self._wake:
+            self._event(name, fields)
+            self._touch(urgent=True)
+
+    def get_stage(self, id: str) -> StageState:
+        """A copy."""
+        with self._lock:
+            return replace(self._stages[id])
+
+    def get_service(self, id: str) -> ServiceState:
+        with self._lock:
+            return replace(self._services[id])
+
+    def text(self) -> str:
+        """The snapshot as JSON."""
+        with self._lock:
+            self._snapshot.updated = time.time()
+            return dump(self._snapshot)
+
+    def _change(self, what: str, item: Any, changes: dict[str, Any], urgent: bool = True) -> None:
+        before = item.state
+        for name, value in changes.items():
+            setattr(item, name, self._redactor.value(value) if name in _TEXTS else value)
+        if item.state == before:
+            self._touch(urgent=False)
+            return
+        if what == "file":
+            shown = {"path": item.path, "set": item.set, "state": item.state, "message": item.message}
+        else:
+            shown = {name: getattr(item, name, None) for name in _SHOWN}
+        self._event(what, {name: value for name, value in shown.items() if value not in (None, "")})
+        self._touch(urgent)
+
+    def _event(self, name: str, fields: dict[str, Any]) -> None:
+        line = {"at": round(time.time(), 3), "boot": self._snapshot.boot.id, "event": name, **fields}
+        line = self._redactor.value(line)
+        self._events.append(json.dumps(line, ensure_ascii=False) + "\n")
+        if self.listener is not None:
+            self.listener(line)
+
+    def _touch(self, urgent: bool) -> None:
+        if not self._dirty or (urgent and not self._urgent):
+            self._wake.notify_all()
+        self._dirty = True
+        self._urgent = self._urgent or urgent
+
+    def _write_forever(self) -> None:
+        written = 0.0
+        while True:
+            with self._wake:
+                while not self._urgent:
+                    rest = written + PACE - time.monotonic() if self._dirty else None
+                    if rest is not None and rest <= 0:
+                        break
+                    self._wake.wait(rest)
+                self._dirty = self._urgent = False
+                self._writing = True
+                closed = self._closed
+                self._unwritten += "".join(self._events).encode()
+                self._events = []
+                self._snapshot.updated = time.time()
+                text = dump(self._snapshot)
+            self._append()
+            for folder in self._folders:
+                self._replace(folder / "state.json", text)
+            written = time.monotonic()
+            with self._wake:
+                self._writing = False
+                self._wake.notify_all()
+            if closed:
+                return
+
+    def _append(self) -> None:
+        """Write events; what cannot be written (full volume) waits for the next time."""
+        if not self._unwritten:
+            return
+        file = self._folder / EVENTS
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if file.exists() and file.stat().st_size > LARGEST:
+                file.replace(self._folder / EVENTS_BEFORE)
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                self._unwritten = self._unwritten[os.write(handle, self._unwritten) :]
+            finally:
+                os.close(handle)
+        self._unwritten = self._unwritten[-LARGEST:]
+
+    def _replace(self, file: Path, text: str) -> None:
+        """A volume that is full or gone must not end the runner: the former state stays, the next write tries again."""
+        part = file.with_name(f".{file.name}.{self._snapshot.boot.id}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(text, encoding="utf-8")
+            part.replace(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    def _tidy(self) -> None:
+        """Clear away what a killed writer left: a half line, parts of other starts."""
+        file = self._folder / EVENTS
+        with contextlib.suppress(OSError):
+            if file.read_bytes()[-1:] not in (b"", b"\n"):
+                self._unwritten = b"\n"
+        for folder in self._folders:
+            for part in folder.glob(".state.json.*"):
+                with contextlib.suppress(OSError):
+                    if time.time() - part.stat().st_mtime > 60:
+                        part.unlink()
+
+
+_TEXTS = frozenset({"message", "consequence", "repair", "result"})
+_SHOWN = ("id", "state", "attempt", "message", "consequence", "repair", "bytes_done", "bytes_total", "url")
+
+
+def events(folder: Path) -> Iterator[dict[str, Any]]:
+    """All events that are kept, oldest first; lines cut short by a kill are passed over."""
+    for name in (EVENTS_BEFORE, EVENTS):
+        try:
+            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and isinstance(event.get("at"), (int, float)):
+                yield event

@@ -1,0 +1,191 @@
+"""`firstlight timeline` and `blame`: what ran when, what was waited for, and which chain made the wait."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from init import eta, lines
+from init.graph import SERVICE
+from init.store import events
+
+BEGINS = frozenset({"running", "verifying", "starting"})
+ENDS = frozenset({"done", "ready", "skipped", "degraded", "failed", "stopped"})
+
+
+@dataclass
+class Span:
+    """A stretch of work; seconds since the start of the container. `end` None: it goes on."""
+
+    id: str
+    start: float
+    end: float | None
+    state: str
+
+
+@dataclass
+class History:
+    """One start."""
+
+    boot: str
+    title: str
+    started: float
+    needs: dict[str, list[str]]
+    spans: list[Span] = field(default_factory=list)
+    critical: list[str] = field(default_factory=list)
+    """The chain that made the wait, in order."""
+    last: float = 0.0
+
+    @property
+    def rows(self) -> list[str]:
+        """Ids in the order in which they began."""
+        return list(dict.fromkeys(span.id for span in sorted(self.spans, key=lambda span: span.start)))
+
+    def of(self, key: str) -> list[Span]:
+        return [span for span in self.spans if span.id == key]
+
+    def took(self, key: str) -> float:
+        return sum((self.last if span.end is None else span.end) - span.start for span in self.of(key))
+
+    def waited_for(self, key: str) -> str | None:
+        """The need that ended last before `key` first began."""
+        begun = self.of(key)[0].start
+        ends = {need: self._end(need) for need in self.needs.get(key, []) if self.of(need)}
+        before = {need: end for need, end in ends.items() if end is not None and end <= begun + 0.5}
+        return max(before, key=lambda need: before[need]) if before else None
+
+    def _end(self, key: str) -> float | None:
+        return self.of(key)[0].end
+
+
+def read(folder: Path, boot: str | None = None) -> History | None:
+    """The start with this key, or the n-th before the last one (`-1`); without, the last. None when there is none."""
+    starts: dict[str, list[dict[str, Any]]] = {}
+    for event in events(folder):
+        starts.setdefault(str(event.get("boot")), []).append(event)
+    names = [name for name, found in starts.items() if any(event["event"] == "boot" for event in found)]
+    if boot is not None and boot.lstrip("-").isdigit():
+        back = int(boot.lstrip("-"))
+        boot = names[-1 - back] if back < len(names) else None
+    elif boot is None:
+        boot = names[-1] if names else None
+    return history(starts[boot]) if boot in names and boot is not None else None
+
+
+def history(found: Iterable[dict[str, Any]]) -> History:
+    """What the events of one start say. A runner that was killed and came back is part of the same start."""
+    past: History | None = None
+    running: dict[str, Span] = {}
+    for event in found:
+        if event["event"] == "boot":
+            if past is None:
+                past = History(str(event["boot"]), str(event.get("title", "")), float(event["started"]), {})
+            past.needs.update(event.get("needs", {}))
+            for span in running.values():
+                span.end, span.state = past.last, "interrupted"
+            running.clear()
+        if past is None or event["event"] not in ("stage", "service"):
+            continue
+        key = (SERVICE if event["event"] == "service" else "") + str(event["id"])
+        now, state = float(event["at"]) - past.started, str(event["state"])
+        past.last = max(past.last, now)
+        if state in BEGINS:
+            if key not in running:
+                running[key] = Span(key, now, None, state)
+                past.spans.append(running[key])
+        elif key in running:
+            running[key].end, running[key].state = now, state if state in ENDS else "interrupted"
+            del running[key]
+        elif state in ENDS and not (state in ("failed", "skipped") and not past.of(key)):
+            past.spans.append(Span(key, now, now, state))
+    assert past is not None
+    past.critical = _critical(past)
+    return past
+
+
+def _critical(past: History) -> list[str]:
+    ends = {span.id: span.end for span in reversed(past.spans) if span.end is not None}
+    goals = [key for key in ends if key.startswith(SERVICE)] or list(ends)
+    if not goals:
+        return []
+    return eta.critical(ends, past.needs, max(goals, key=lambda key: ends[key]))
+
+
+def text(past: History, width: int) -> str:
+    """Bars on a common scale, `width` columns wide."""
+    rows = past.rows
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(past.started))
+    out = [f"{past.title}, start {past.boot}, {when}"]
+    if not rows:
+        return f"{out[0]}\nnothing has run yet\n"
+    name = min(26, max(len(key) for key in rows))
+    space = max(20, width - name - 14)
+    scale = space / max(past.last, 0.001)
+    out.append(f"{'':{name + 13}}{'0 s':<{space - 12}}{lines.span(past.last):>12}")
+    for key in rows:
+        bar = [" "] * space
+        for span in past.of(key):
+            first = min(space - 1, int(span.start * scale))
+            last = min(space, max(first + 1, round((past.last if span.end is None else span.end) * scale)))
+            mark = {"failed": "x", "degraded": "!", "interrupted": "~"}.get(
+                span.state, "█" if key in past.critical else "▒"
+            )
+            bar[first:last] = mark * (last - first)
+        star = "*" if key in past.critical else " "
+        out.append(f"{star} {_cut(key, name):<{name}} {lines.span(past.took(key)):>10} {''.join(bar)}".rstrip())
+    chain = " → ".join(f"{key} ({lines.span(past.took(key))})" for key in past.critical)
+    out += ["", f"* waited for: {chain}", "x failed   ! degraded   ~ interrupted"]
+    return "\n".join(out) + "\n"
+
+
+def main(folder: Path, boot: str | None, svg: Path | None) -> int:
+    """0; 1 when there is no such start, or the picture cannot be written."""
+    past = read(folder, boot)
+    if past is None:
+        what = f"no start {boot}" if boot else "no start"
+        print(f"firstlight: {what} is noted in {folder / 'events.ndjson'}", file=sys.stderr)
+        return 1
+    if svg is None:
+        print(text(past, _width()), end="")
+        return 0
+    from init import picture
+
+    try:
+        svg.write_text(picture.svg(past), encoding="utf-8")
+    except OSError as error:
+        print(f"firstlight: {svg} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def blame(folder: Path) -> int:
+    """Everything that ran, the slowest first."""
+    past = read(folder)
+    if past is None:
+        print(f"firstlight: no start is noted in {folder / 'events.ndjson'}", file=sys.stderr)
+        return 1
+    for key in sorted(past.rows, key=past.took, reverse=True):
+        star = "*" if key in past.critical else " "
+        waited = past.waited_for(key)
+        began = f"after {lines.span(past.of(key)[0].start)}"
+        print(
+            f"{lines.span(past.took(key)):>12} {star} {key:<28} began {began}"
+            + (f", behind {waited}" if waited else "")
+        )
+    return 0
+
+
+def _cut(word: str, width: int) -> str:
+    return word if len(word) <= width else f"{word[: width - 1]}…"
+
+
+def _width() -> int:
+    try:
+        return min(160, os.get_terminal_size(sys.stdout.fileno()).columns - 1)
+    except OSError:
+        return 99

@@ -1,0 +1,136 @@
+"""What one may ask of the runner while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from init import record, selection
+from init.control import TIMEOUT, Refused
+from init.graph import SERVICE
+from init.plan import ModelsSpec, Stage
+
+if TYPE_CHECKING:
+    from init.runner import Runner
+
+
+class Verbs:
+    """Requests of the control socket. Everything but reading happens in the runner's own thread."""
+
+    def __init__(self, runner: Runner):
+        self._runner = runner
+        self._verbs: dict[str, Callable[[dict[str, Any]], str]] = {
+            "retry": self._retry,
+            "restart": self._restart,
+            "models.add": self._add,
+            "models.drop": self._drop,
+        }
+
+    def do(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer. Raises Refused."""
+        name = str(request.get("do"))
+        if name == "state":
+            return {"state": self._runner.store.text()}
+        verb = self._verbs.get(name)
+        if verb is None:
+            raise Refused(f"unknown request {name!r}{selection.closest(name, [*self._verbs, 'state'])}")
+        answer: Future[str] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(verb(request))
+            except Exception as error:
+                answer.set_exception(error)
+
+        self._runner.inbox.put(work)
+        return {"message": answer.result(TIMEOUT - 1)}
+
+    def _retry(self, request: dict[str, Any]) -> str:
+        key = self._known(str(request.get("stage", "")))
+        runner = self._runner
+        if key.startswith(SERVICE):
+            return self._restart({"service": key.removeprefix(SERVICE)})
+        state = runner.graph.state[key]
+        if state == "blocked":
+            cause = runner.graph.cause(key)
+            if cause is not None:
+                return f"{key} waits for {cause}: {self._retry({'stage': cause})}"
+        if state == "running":
+            raise Refused(f"{key} is at work already; `firstlight logs {key} -f` shows how far it is")
+        if state == "waiting":
+            waits = ", ".join(runner.graph.unmet(key)) or "a free place"
+            raise Refused(f"{key} has not started yet: it waits for {waits}")
+        stage = runner.plan.stage(key)
+        if state == "skipped" and isinstance(stage.spec, ModelsSpec):
+            return self._add({"set": stage.spec.set})
+        record.drop(runner.plan, stage)
+        runner.again.add(key)
+        runner.reset(runner.graph.reset(key, dependents=True))
+        return f"{key} starts again"
+
+    def _restart(self, request: dict[str, Any]) -> str:
+        name, runner = str(request.get("service", "")), self._runner
+        if name not in {service.id for service in runner.plan.services}:
+            known = [service.id for service in runner.plan.services]
+            raise Refused(f"no service {name!r}{selection.closest(name, known)}")
+        key = SERVICE + name
+        if runner.graph.state[key] == "blocked":
+            cause = runner.graph.cause(key)
+            if cause is not None:
+                return f"{name} waits for {cause}: {self._retry({'stage': cause})}"
+        if runner.graph.state[key] == "waiting":
+            raise Refused(f"{name} has not started yet: it waits for {', '.join(runner.graph.unmet(key))}")
+        runner.reset([other for other in runner.graph.reset(key) if other != key])
+        runner.serve(name, restart=True)
+        return f"{name} starts again"
+
+    def _add(self, request: dict[str, Any]) -> str:
+        runner, stage = self._runner, self._set(request)
+        name = str(request["set"])
+        runner.changes.add(name)
+        self._keep()
+        if runner.graph.state[stage.id] != "skipped":
+            return f"{name} is selected already: {runner.store.get_stage(stage.id).state}"
+        assert isinstance(stage.spec, ModelsSpec)
+        runner.queue(stage.spec)
+        runner.reset(runner.graph.reset(stage.id))
+        return f"{name} is being fetched; `firstlight status --follow` shows how far it is"
+
+    def _drop(self, request: dict[str, Any]) -> str:
+        runner, stage = self._runner, self._set(request)
+        name = str(request["set"])
+        runner.changes.drop(name)
+        self._keep()
+        attempt = runner.running.pop(stage.id, None)
+        if attempt is not None:
+            attempt.end()
+            runner.threads.pop(stage.id, None)
+        record.drop(runner.plan, stage)
+        runner.drop_files(name)
+        runner.skip(stage, f"dropped; `firstlight models add {name}` fetches it again")
+        return f"{name} is dropped"
+
+    def _set(self, request: dict[str, Any]) -> Stage:
+        name = str(request.get("set", ""))
+        for stage in self._runner.plan.stages:
+            if isinstance(stage.spec, ModelsSpec) and stage.spec.set == name:
+                return stage
+        known = [spec.set for spec in selection.sets(self._runner.plan)]
+        raise Refused(f"no model set {name!r}{selection.closest(name, known)}")
+
+    def _keep(self) -> None:
+        try:
+            selection.write(self._runner.plan.paths.state, self._runner.changes)
+        except OSError as error:
+            raise Refused(f"the choice cannot be kept on the workspace: {error.strerror}; free some space") from None
+
+    def _known(self, name: str) -> str:
+        nodes = self._runner.graph.nodes
+        if name in nodes:
+            return name
+        if SERVICE + name in nodes:
+            return SERVICE + name
+        if f"models:{name}" in nodes:
+            return f"models:{name}"
+        raise Refused(f"no stage {name!r}{selection.closest(name, nodes)}")
