@@ -83,7 +83,7 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
             paths.logs,
             paths.run,
         ],
-        "env": sorted(image.env.items()),
+        "env": sorted({"LANG": "C.UTF-8", **image.env}.items()),
         "labels": sorted(labels.items()),
         "newline": any("\n" in text for text in (*image.env.values(), *labels.values(), *labels)),
         "baked": [_baked(stage) for stage in baked(plan)],

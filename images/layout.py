@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from init.plan import Paths
 
@@ -16,7 +16,7 @@ def same(port: int) -> int:
 class Layout:
     """What planning and rendering have to know about the place where it will run."""
 
-    paths: Paths = Paths()
+    paths: Paths = field(default_factory=Paths)
     port: Callable[[int], int] = same
     """The port to use for one that the manifest (or planning, for loopback) chose."""
     local: bool = False

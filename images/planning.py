@@ -5,7 +5,7 @@ Pure, but for the hashes of the files that are shipped.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -178,8 +178,8 @@ def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
 
 def _loopback(public: int | None, taken: Collection[int]) -> int:
     """A port that nothing else of this image has; the same one whenever the manifest is the same."""
-    wished: Sequence[int] = () if public is None else (expand.listen(public),)
-    return next(port for port in (*wished, *range(SPARE, 65_536)) if port not in taken)
+    wished = [] if public is None else [expand.listen(public)]
+    return next(iter(port for port in [*wished, *range(SPARE, 65_536)] if port not in taken))
 
 
 def _ready(service: Service) -> ReadySpec | None:

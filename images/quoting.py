@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 NEWLINE = "${NEWLINE:?build with --build-arg NEWLINE set to a line feed}"
-"""A Dockerfile has no escape for a line feed in ENV and LABEL; `ARG NEWLINE` carries it, and its absence is an error."""
+"""A Dockerfile has no escape for a line feed in ENV and LABEL: `ARG NEWLINE` carries it, a build without it fails."""
 
 
 class Unquotable(ValueError):

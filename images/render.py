@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from images import control, dockerfile, planning, quoting, shipped
 from images.layout import IMAGE, Layout
-from init.plan import Plan, dump
+from init.plan import Plan, dump, load
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,7 +43,7 @@ def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None 
     if not layout.local:
         for stage in planning.baked(plan):
             files[dockerfile.excerpt_name(stage)] = dump(planning.excerpt(plan, stage))
-        values = dockerfile.values(manifest, lock, plan, base, sorted(n for n in files if runs(n)))
+        values = dockerfile.values(manifest, lock, plan, base, list(places(files)))
         files["Dockerfile"] = _environment().get_template("Dockerfile.j2").render(values)
         files["apt.conf"] = (ROOT / "apt.conf").read_text(encoding="utf-8")
     return dict(sorted(files.items()))
@@ -63,14 +63,15 @@ def runtime(plan: Plan, manifest: Any) -> dict[str, str]:
     return files
 
 
-def runs(name: str) -> bool:
+def _runs(name: str) -> bool:
     """Whether a rendered file is one that the running container reads."""
     return name == "plan.json" or any((RUNTIME / f"{name}{end}").is_file() for end in (".j2", ""))
 
 
-def installed(name: str) -> str:
-    """Where such a file goes, below `Paths.home`."""
-    return {"plan.json": "plan.json", "firstlight": "bin/firstlight"}.get(name, f"etc/{name}")
+def places(files: Mapping[str, str]) -> dict[str, str]:
+    """Where the files that the running container reads lie below `Paths.home`, by file name."""
+    own = {"plan.json": "plan.json", "firstlight": "bin/firstlight"}
+    return {name: own.get(name, f"etc/{name}") for name in files if _runs(name)}
 
 
 @lru_cache(maxsize=1)
@@ -108,7 +109,7 @@ def put(path: Path, text: str, program: bool = False) -> None:
 
 def diff(files: Mapping[str, str], folder: Path) -> str:
     """What writing `files` to `folder` would change, as a unified diff; empty when nothing."""
-    parts = []
+    parts: list[str] = []
     for name in sorted({*files, *_stale(files, folder)}):
         path = folder / name
         before = path.read_text(encoding="utf-8") if path.is_file() else None
@@ -145,10 +146,10 @@ def context(loaded: Loaded, folder: Path, lock: Lock | None = None, base: str | 
         shutil.rmtree(folder / owned, ignore_errors=True)
     write(files, folder)
     runner(folder / "init")
-    origins = shipped.origins(loaded)
-    shipped.copy(origins, sorted(origins), folder / "files")
-    for stage in planning.baked(planning.plan(loaded, lock)):
-        shipped.copy(origins, shipped.of(stage), folder / dockerfile.files_folder(stage))
+    plan = load(files["plan.json"])
+    shipped.copy(loaded, shipped.paths(plan), folder / "files")
+    for stage in planning.baked(plan):
+        shipped.copy(loaded, shipped.of(stage), folder / dockerfile.files_folder(stage))
     return files
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from init.plan import Code, Stage
+    from init.plan import Code, Plan, Stage
     from manifests.load import Loaded
 
 LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
@@ -85,10 +85,16 @@ def of(stage: Stage) -> list[str]:
     return []
 
 
-def copy(origins: dict[str, Path], paths: list[str], folder: Path) -> None:
-    """Put `paths` below `folder`, with plain permissions."""
+def paths(plan: Plan) -> list[str]:
+    """Everything below `Paths.files`, sorted, each once."""
+    return sorted({path for stage in plan.stages for path in of(stage)})
+
+
+def copy(loaded: Loaded, paths: list[str], folder: Path) -> None:
+    """Put shipped `paths` below `folder`, with plain permissions."""
+    found = origins(loaded)
     for path in paths:
-        for name, file in walk(origins[path]):
+        for name, file in walk(found[path]):
             put(file, folder / path if name == "." else folder / path / name)
 
 

@@ -16,8 +16,8 @@ from init.plan import (
     GitSpec,
     KernelSpec,
     ModelsSpec,
-    NodesSpec,
     NodeSpec,
+    NodesSpec,
     PythonSpec,
     WheelSpec,
 )
