@@ -5,7 +5,7 @@ Pure, but for the hashes of the files that are shipped.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -176,10 +176,12 @@ def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
     return found
 
 
-def _loopback(public: int | None, taken: Collection[int]) -> int:
+def _loopback(public: int | None, taken: set[int]) -> int:
     """A port that nothing else of this image has; the same one whenever the manifest is the same."""
-    wished = [] if public is None else [expand.listen(public)]
-    return next(iter(port for port in [*wished, *range(SPARE, 65_536)] if port not in taken))
+    port: int = SPARE if public is None else expand.listen(public)
+    while port in taken:
+        port = SPARE if port < SPARE else port + 1
+    return port
 
 
 def _ready(service: Service) -> ReadySpec | None:

@@ -37,13 +37,10 @@ class Specs:
 
     def python(self, name: str) -> PythonSpec:
         env = self.manifest.python.envs[name]
-        packages = list(env.packages)
-        if env.kernel is not None:
-            packages.append("ipykernel")
         return replace(
             self._into(name, env),
             python=env.version or self.manifest.python.version,
-            packages=packages,
+            packages=list(env.packages),
             layers=env.layers,
             kernel=env.kernel,
         )
