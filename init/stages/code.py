@@ -94,15 +94,15 @@ def _clone(context: Context, code: Code, url: str, commit: str, partial: Path) -
         lock.unlink()
     git = Git(context, partial)
     try:
-        git("init", "--quiet")
-        git("config", "remote.origin.url", url)
-        git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+        if not (partial / ".git" / "HEAD").exists() or not git("remote", check=False):
+            git("init", "--quiet")
+            git("remote", "add", "origin", url)
+        git("remote", "set-url", "origin", url)
         if not git.has(commit):
             _fetch(context, git, commit)
         if not git.has(commit):
             raise unknown_ref(url, commit)
         git("checkout", "--quiet", "--force", "--detach", commit)
-        git("clean", "-ffdxq")
         if code.submodules:
             context.report(message=f"fetching submodules of {url}")
             git("submodule", "update", "--init", "--recursive", "--depth", "1", "--quiet")

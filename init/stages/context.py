@@ -100,3 +100,5 @@ class Context:
     """Only for `models`, and wheels."""
     part: tuple[int, int] | None = None
     """While baking an environment in several layers: which part, of how many."""
+    baking: bool = False
+    """The result goes into an image."""

@@ -20,17 +20,20 @@ _ENVIRONMENT = {
     "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
     "GIT_HTTP_LOW_SPEED_TIME": "60",
 }
-_SETTINGS = [
-    "advice.detachedHead=false",
-    "core.hooksPath=/dev/null",
-    "credential.helper=",
-    "gc.auto=0",
-    "safe.directory=*",
+_SETTINGS = {
+    "advice.detachedHead": "false",
+    "core.hooksPath": "/dev/null",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "safe.directory": "*",
     # Submodules may name any address; only these are followed.
-    "protocol.allow=never",
-    "protocol.http.allow=always",
-    "protocol.https.allow=always",
-]
+    "protocol.allow": "never",
+    "protocol.http.allow": "always",
+    "protocol.https.allow": "always",
+}
+_ENVIRONMENT["GIT_CONFIG_COUNT"] = str(len(_SETTINGS))
+for _number, (_key, _value) in enumerate(_SETTINGS.items()):
+    _ENVIRONMENT |= {f"GIT_CONFIG_KEY_{_number}": _key, f"GIT_CONFIG_VALUE_{_number}": _value}
 
 
 class Git:
@@ -48,9 +51,7 @@ class Git:
             if on_line is not None:
                 on_line(line)
 
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-        argv = ["git", *settings, *words]
-        code = self.context.run(argv, cwd=self.folder, env=_ENVIRONMENT, check=False, on_line=heard)
+        code = self.context.run(["git", *words], cwd=self.folder, env=_ENVIRONMENT, check=False, on_line=heard)
         if code == 0:
             return lines
         if not check:
