@@ -103,7 +103,7 @@ def _values(plan: Plan, service: ServiceSpec) -> dict[str, str]:
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
-    """`text` with `{name}` replaced for the names of `values`, in one pass: what was filled in is not looked at again."""
+    """`text` with `{name}` replaced for the names of `values`. In one pass: what was filled in stays as it is."""
     return re.sub(r"\{(" + "|".join(values) + r")\}", lambda found: values[found[1]], text)
 
 

@@ -8,43 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-import jinja2
-
-from images import quoting
-from init.plan import JupyterSpec, Paths, Plan, ServiceSpec, Stage, dump
+from images import render
+from init.plan import JupyterSpec, Paths, Plan, ServiceSpec, Stage
 
 REPO = Path(__file__).parents[2]
-TEMPLATES = REPO / "supervisord"
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def render(plan: Plan, max_upload: int | None = None) -> dict[str, str]:
-    """Every file of `supervisord/`, by its name below `home/etc` (the launcher: `bin/firstlight`)."""
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    env.filters.update(quoting.FILTERS)
-    manifest = SimpleNamespace(portal=SimpleNamespace(max_upload=max_upload))
-    files = {}
-    for path in sorted(p for p in TEMPLATES.rglob("*") if p.is_file()):
-        name = path.relative_to(TEMPLATES).as_posix()
-        if path.suffix == ".j2":
-            text = env.get_template(name).render(plan=plan, manifest=manifest)
-            target = "bin/firstlight" if name == "firstlight.j2" else f"etc/{name.removesuffix('.j2')}"
-        else:
-            text, target = path.read_text(encoding="utf-8"), f"etc/{name}"
-        files[target] = text
-    return files
 
 
 @dataclass
@@ -79,6 +52,7 @@ def build(
     also: bool = False,
     local: bool = False,
     cli: str | None = None,
+    max_upload: int | None = None,
 ) -> House:
     """Folders, plan and rendered files below `root`. `cli` replaces the runner's command line."""
     paths = Paths(
@@ -101,12 +75,10 @@ def build(
     )
     for folder in (paths.home, paths.disk, paths.workspace, paths.logs, paths.run):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    for name, text in render(plan).items():
-        path = Path(paths.home, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    Path(paths.home, "bin", "firstlight").chmod(0o755)
-    Path(paths.home, "plan.json").write_text(dump(plan), encoding="utf-8")
+    manifest = SimpleNamespace(portal=SimpleNamespace(max_upload=max_upload))
+    files = render.runtime(plan, manifest)
+    for name, place in render.places(files).items():
+        render.put(Path(paths.home, place), files[name], program=name == "firstlight")
     if cli is None:
         Path(paths.home, "init").symlink_to(REPO / "init")
     else:

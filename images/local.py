@@ -1,0 +1,167 @@
+"""`run NAME --local`: the image's own programs on this host, below one folder, without Docker."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from images import descendants, ground
+from images.ground import Ground, GroundError
+from init import access, address, health
+from init.plan import Plan, load
+
+if TYPE_CHECKING:
+    from manifests.load import Loaded
+    from manifests.lock import Lock
+
+INTERRUPTED = 130
+ANSWERS_WITHIN = 120.0
+"""Seconds for JupyterLab's first answer."""
+STOPS_WITHIN = 30.0
+"""Seconds for supervisord to end everything in good order."""
+
+
+class Stop(Exception):
+    """The user wants it to end."""
+
+
+def run_local(
+    loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str, str] = os.environ, follow: bool = True
+) -> int:
+    """Start everything below `root`, say where JupyterLab is, show how far things are, until Ctrl-C or SIGTERM.
+
+    Returns 130 when it was stopped that way, 1 when it could not start or ended by itself. Either way nothing of it
+    runs any more.
+    """
+    if missing := ground.missing_programs(environ):
+        print(f"run --local: not installed here: {', '.join(missing)}", file=sys.stderr)
+        print(f"  {ground.install_command(missing)}", file=sys.stderr)
+        return 1
+    try:
+        with _signals(), ground.claim(Path(root).expanduser().resolve()) as place:
+            plan = prepare(place, loaded, lock, environ)
+            return _run(place, plan, environ, follow)
+    except GroundError as error:
+        print(f"run --local: {error}", file=sys.stderr)
+        return 1
+    except Stop:
+        return INTERRUPTED
+
+
+def prepare(place: Ground, loaded: Loaded, lock: Lock, environ: Mapping[str, str]) -> Plan:
+    """Render into `root/home` and make the control environment there when it is missing or outdated."""
+    from images import render, shipped
+
+    home = place.root / "home"
+    files = render.render(loaded, lock, place.layout)
+    plan = load(files["plan.json"])
+    for name, target in render.places(files).items():
+        render.put(home / target, files[name], program=name == "firstlight")
+    origins = shipped.origins(loaded)
+    shipped.copy(origins, sorted(origins), plan.paths.files)
+    _link(home / "init", ground.REPO / "init")
+    _control(home, loaded.manifest.jupyter.packages, environ)
+    return plan
+
+
+def _link(path: Path, target: Path) -> None:
+    if not path.is_symlink() or path.readlink() != target:
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+
+
+def _control(home: Path, more: list[str], environ: Mapping[str, str]) -> None:
+    control = home / "control"
+    wanted = hashlib.sha256("\n".join([ground.requirements(), sys.version, str(control), *more]).encode()).hexdigest()
+    marker = home / "control.sha256"
+    if (control / "bin" / "supervisord").exists() and marker.exists() and marker.read_text().strip() == wanted:
+        return
+    print("Installing JupyterLab's environment (once for this folder) …", flush=True)
+    marker.unlink(missing_ok=True)
+    ground.install_control(control, environ, more)
+    marker.write_text(wanted + "\n")
+
+
+def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) -> int:
+    descendants.adopt()
+    env = dict(environ)
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
+        env.pop(name, None)
+    env["FIRSTLIGHT_PLAN"] = str(Path(plan.paths.home, "plan.json"))
+    firstlight = str(Path(plan.paths.home, "bin", "firstlight"))
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        began = time.monotonic()
+        # Its own session: Ctrl-C reaches this process only, which then ends everything in good order.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", firstlight, "boot"]
+        boot = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        children.append(boot)
+        if not _wait_for_lab(plan, boot, env):
+            return 1
+        links = access.addresses(plan, access.current(plan.paths), env)
+        place.announce(links[0][1])
+        print(f"JupyterLab is open after {time.monotonic() - began:.1f} s:\n\n  {links[0][1]}\n", flush=True)
+        for title, link in links[1:]:
+            print(f"  {title}: {link}")
+        print(f"\n  Logs: {plan.paths.logs}\n  Ctrl-C stops everything.\n", flush=True)
+        if follow:
+            view = subprocess.Popen([firstlight, "status", "--follow"], env=env, stdin=subprocess.DEVNULL)
+            children.append(view)
+        status = boot.wait()
+        print(f"run --local: supervisord ended (status {status}); see {plan.paths.logs}", file=sys.stderr)
+        return 1
+    finally:
+        _end(children)
+
+
+def _wait_for_lab(plan: Plan, boot: subprocess.Popen[bytes], env: Mapping[str, str]) -> bool:
+    deadline = time.monotonic() + ANSWERS_WITHIN
+    while health.answers(plan.jupyter.port, address.prefix(env) + "api", within=5.0) != 200:
+        if boot.poll() is not None:
+            print(f"run --local: it ended at once (status {boot.returncode})", file=sys.stderr)
+            return False
+        if time.monotonic() > deadline:
+            log = Path(plan.paths.logs, "jupyterlab.log")
+            print(f"run --local: JupyterLab does not answer after {ANSWERS_WITHIN:.0f} s; see {log}", file=sys.stderr)
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """End everything; a second Ctrl-C does not leave anything behind either."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(STOPS_WITHIN)
+    if left := descendants.end():
+        print(f"run --local: could not end the processes {left}", file=sys.stderr)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stop
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,107 @@
+"""The control environment, installed once, and houses that run."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from images import ground
+from tests.portal import house
+from tests.portal.house import House
+from tests.waiting import until
+
+CLI = """
+import sys, time
+def main(argv):
+    from init import access, boot, health, serve
+    if argv[0] == "run":
+        time.sleep(1e6)
+    return {"boot": boot, "serve": serve, "health": health, "token": access}[argv[0]].main(argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def control() -> Path:
+    """JupyterLab, supervisor and the runner's packages, below `.cache/`, installed once for all sessions."""
+    digest = hashlib.sha256(ground.requirements().encode() + sys.version.encode()).hexdigest()[:16]
+    folder = house.REPO / ".cache" / f"control-{digest}"
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "control.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / ".complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            ground.install_control(folder, os.environ)
+            (folder / ".complete").touch()
+    return folder
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """End a house's session, whatever is in it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+@pytest.fixture
+def start_portal(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """Start the portal alone: `start_portal(token, environ=…, **house)`; `bare`: without what opens it."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        token: str = "secret", environ: dict[str, str] | None = None, bare: bool = False, **options: Any
+    ) -> House:
+        made = house.build(tmp_path / f"house{len(running)}", cli=CLI, **options)
+        env = {**os.environ, "JUPYTER_TOKEN": token, **(environ or {})}
+        env["FIRSTLIGHT_PLAN"] = str(made.home / "plan.json")
+        code = (
+            "from init import access, address, serve; import os, sys; access.ensure(address.plan().paths, os.environ)"
+        )
+        command = [sys.executable, "-c", code + "; sys.exit(serve.main(['portal']))"]
+        if bare:
+            command = ["caddy", "run", "--config", str(made.home / "etc" / "Caddyfile"), "--adapter", "caddyfile"]
+        with (made.logs / "portal.log").open("wb") as log:
+            running.append(subprocess.Popen(command, cwd=made.home, env=env, stdout=log, stderr=log))
+        until(lambda: _answers(made.plan.portal_port), what=str(made.logs / "portal.log"))
+        return made
+
+    yield start
+    for process in running:
+        stop(process)
+
+
+@pytest.fixture
+def start_app() -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
+    """Start the app on a loopback port."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(port: int) -> subprocess.Popen[bytes]:
+        running.append(subprocess.Popen([sys.executable, str(house.REPO / "tests/portal/app.py"), str(port)]))
+        until(lambda: _answers(port))
+        return running[-1]
+
+    yield start
+    for process in running:
+        stop(process)
+
+
+def _answers(port: int) -> bool:
+    from tests.portal.browser import ask
+
+    try:
+        return bool(ask(port, "/.firstlight/health").status)
+    except OSError:
+        return False
