@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -215,12 +216,17 @@ def _parse(written: str, path: Path, loaded: Loaded) -> Lock:
         text = f"the lock has the schema {found!r}, and this Firstlight reads {SCHEMA!r}"
         _refuse(_line(path, written, "schema"), text, f"use the Firstlight that wrote it, or {_again(path, name)}")
     try:
-        return TypeAdapter(Lock).validate_json(json.dumps(data))
+        return _adapter().validate_json(json.dumps(data))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         keys = [str(part) for part in first["loc"]]
         text = f"the lock is damaged at {' → '.join(keys)}: {first['msg']}"
         _refuse(_line(path, written, *keys), text, _again(path, name))
+
+
+@cache
+def _adapter() -> TypeAdapter[Lock]:
+    return TypeAdapter(Lock)
 
 
 def _line(path: Path, written: str, *keys: str) -> Place:

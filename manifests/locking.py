@@ -13,6 +13,7 @@ from pathlib import Path
 from manifests import lock as locks
 from manifests.drift import drift, unknown
 from manifests.load import Loaded
+from manifests.problems import shown
 from manifests.resolution import Progress, Result, UnknownItem, called, update
 
 FINE, PROBLEM, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -40,7 +41,7 @@ def _check(loaded: Loaded, json: bool) -> int:
 def _print_nulls(name: str, nulls: list[str]) -> None:
     if nulls:
         first = f"{nulls[0]}{f' and {len(nulls) - 1} more' if len(nulls) > 1 else ''}"
-        print(f"note: {first} not known yet: looked up at first start, or now by `./buildkit.py lock {name}`")
+        print(f"note: {first} not fully known yet: looked up at first start, or now by `./buildkit.py lock {name}`")
 
 
 def _make(loaded: Loaded, names: list[str], json: bool) -> int:
@@ -75,8 +76,8 @@ def _print_result(loaded: Loaded, path: Path, before: locks.Lock, result: Result
     for difference in gone:
         print(f"dropped {difference.name}: {difference.detail}")
     count = 1 + len(result.lock.git) + len(result.lock.models) + len(result.lock.wheels)
-    state = f"{count - len(nulls)} of {count} entries known, {result.asked} asked for"
-    print(f"{path}: {'unchanged, ' if before == result.lock else ''}{state}")
+    state = f"{count - len(nulls)} of {count} entries complete, {result.asked} asked for"
+    print(f"{shown(path)}: {'unchanged, ' if before == result.lock else ''}{state}")
     _print_nulls(loaded.manifest.name, nulls)
 
 
@@ -99,11 +100,20 @@ def _no_such_item(loaded: Loaded, name: str) -> int:
 
 @contextmanager
 def _watching(json: bool) -> Iterator[Callable[[Progress], None]]:
-    """A live bar on a terminal, else one line an item; nothing but the result for a machine."""
+    """A live bar on a terminal, else lines; nothing but the result for a machine. A reason is said once."""
+    said: set[str] = set()
+
+    def news(step: Progress) -> bool:
+        if step.unresolved is None:
+            return True
+        fresh = step.unresolved.reason not in said
+        said.add(step.unresolved.reason)
+        return fresh
+
     if json:
         yield lambda _: None
     elif not sys.stdout.isatty():
-        yield lambda step: print(f"[{step.done}/{step.total}] {_line(step)}", flush=True)
+        yield lambda step: print(f"[{step.done}/{step.total}] {_line(step)}", flush=True) if news(step) else None
     else:
         from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -115,7 +125,9 @@ def _watching(json: bool) -> Iterator[Callable[[Progress], None]]:
 
             def show(step: Progress) -> None:
                 bar.update(task, total=step.total, completed=step.done)
-                bar.console.print(f"{'[red]✗[/]' if step.unresolved else '[green]✓[/]'} {escape(_line(step))}")
+                if news(step):
+                    mark = "[red]✗[/]" if step.unresolved else "[green]✓[/]"
+                    bar.console.print(f"{mark} {escape(_line(step))}", highlight=False, soft_wrap=True)
 
             yield show
 

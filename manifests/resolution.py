@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from queue import Empty, SimpleQueue
 
 from manifests import gitrefs, hub, registry
 from manifests.drift import contradictions, unknown
@@ -128,23 +130,19 @@ def update(
     questions = _questions(given, want, asked, os.environ if environ is None else environ, courtesy)
     unresolved: list[Unresolved] = []
     done, interrupted = 0, False
-    with ThreadPoolExecutor(WORKERS, "lock") as pool:
-        futures = [pool.submit(question) for question in questions]
-        try:
-            for future in as_completed(futures):
-                for answer in future.result():
-                    done += 1
-                    if isinstance(answer.outcome, CannotResolve):
-                        failure = Unresolved(answer.item, answer.outcome.reason, answer.outcome.remedy)
-                        unresolved.append(failure)
-                        on_progress(Progress(answer.item, None, failure, done, len(asked)))
-                    else:
-                        lock = answer.outcome(lock)
-                        on_progress(Progress(answer.item, answer.value, None, done, len(asked)))
-        except KeyboardInterrupt:
-            interrupted = True
-            courtesy.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
+    try:
+        for answer in _answers(list(questions)):
+            done += 1
+            failure = None
+            if isinstance(answer.outcome, CannotResolve):
+                failure = Unresolved(answer.item, answer.outcome.reason, answer.outcome.remedy)
+                unresolved.append(failure)
+            else:
+                lock = answer.outcome(lock)
+            on_progress(Progress(answer.item, None if failure else answer.value, failure, done, len(asked)))
+    except KeyboardInterrupt:
+        interrupted = True
+        courtesy.stop()
     return Result(lock, sorted(unresolved, key=lambda u: u.item), len(asked), interrupted)
 
 
@@ -187,6 +185,31 @@ def _questions(
     for key, file in want.wheels.items():
         if f"wheel {key}" in asked:
             yield partial(_ask_file, "wheel", key, file, given.wheels[key], environ, courtesy)
+
+
+def _answers(questions: list[_Question]) -> Iterator[_Answer]:
+    """Each answer as it comes in, from threads that do not hold up an interrupted program."""
+    waiting: SimpleQueue[_Question] = SimpleQueue()
+    found: SimpleQueue[list[_Answer] | Exception] = SimpleQueue()
+    for question in questions:
+        waiting.put(question)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                question = waiting.get_nowait()
+                try:
+                    found.put(question())
+                except Exception as error:
+                    found.put(error)
+
+    for _ in range(min(WORKERS, len(questions))):
+        threading.Thread(target=work, daemon=True, name="lock").start()
+    for _ in questions:
+        answers = found.get()
+        if isinstance(answers, Exception):
+            raise answers
+        yield from answers
 
 
 def _ask_base(reference: str, courtesy: Courtesy) -> list[_Answer]:

@@ -212,8 +212,3 @@ def host_of(url: str) -> str:
     """Host and port of a URL: all of it that error messages need."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2] or url
-
-
-def plain(url: str) -> str:
-    """A URL without query and fragment, which may hold a token."""
-    return urlsplit(url)._replace(query="", fragment="").geturl()

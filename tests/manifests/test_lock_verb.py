@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -90,8 +92,8 @@ def test_everything_is_looked_up_and_the_rest_is_said(world: World, capsys: pyte
     assert "[5/5] " in printed
     assert "error: base registry.invalid/base:1: the name registry.invalid cannot be looked up" in printed
     assert "  hint: run it again with a network (proxies: HTTPS_PROXY)" in printed
-    assert "case.lock.json: 4 of 5 entries known, 5 asked for" in printed
-    assert "note: base registry.invalid/base:1 not known yet" in printed
+    assert "case.lock.json: 4 of 5 entries complete, 5 asked for" in printed
+    assert "note: base registry.invalid/base:1 not fully known yet" in printed
 
 
 def test_nobody_is_asked_for_what_is_known(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +104,7 @@ def test_nobody_is_asked_for_what_is_known(world: World, capsys: pytest.CaptureF
     capsys.readouterr()
     assert lock(loaded) == 0
     assert world.origin.requests() == []
-    assert capsys.readouterr().out.endswith("case.lock.json: unchanged, 5 of 5 entries known, 0 asked for\n")
+    assert capsys.readouterr().out.endswith("case.lock.json: unchanged, 5 of 5 entries complete, 0 asked for\n")
 
 
 def test_a_lock_made_without_a_network_has_nulls_and_is_no_drift(
@@ -117,7 +119,7 @@ def test_a_lock_made_without_a_network_has_nulls_and_is_no_drift(
     assert set(made.git.values()) == {None}
     assert set(made.models.values()) == {LockedFile()}
     assert lock(loaded, check=True) == 0
-    said = "note: base registry.invalid/base:1 and 4 more not known yet: looked up at first start, or now by"
+    said = "note: base registry.invalid/base:1 and 4 more not fully known yet: looked up at first start, or now by"
     assert f"{said} `./buildkit.py lock case`" in capsys.readouterr().out
 
 
@@ -219,6 +221,23 @@ def test_many_items_that_fail_for_one_reason_are_one_message(world: World, capsy
     assert len(world.origin.requests(f"{REPO}/*")) <= 8, "a hub that asks for patience is left alone"
 
 
+def test_a_terminal_gets_a_live_view(world: World) -> None:
+    loaded = world.load()
+    terminal, end = os.openpty()
+    command = [sys.executable, "buildkit.py", "lock", str(loaded.path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=end, stderr=end, env={**os.environ, "TERM": "xterm"})
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal whose other end is closed
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    assert process.wait() == 1
+    assert "looking up" in shown.decode()
+    assert f"✓\x1b[0m git {world.repository.url}#main: {world.repository.second}" in shown.decode()
+    assert "✗\x1b[0m base registry.invalid/base:1: the name" in shown.decode()
+
+
 def test_a_machine_gets_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = world.load()
     assert lock(loaded, json=True) == 1
@@ -234,7 +253,7 @@ def test_a_machine_gets_json(world: World, capsys: pytest.CaptureFixture[str]) -
 
 def test_an_interrupt_keeps_what_was_found(world: World) -> None:
     loaded = world.load()
-    world.origin.fault("slow", world.large.key, latency=2.0)
+    world.origin.fault("slow", world.large.key, latency=60.0)
     command = [sys.executable, "buildkit.py", "lock", str(loaded.path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
