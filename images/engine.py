@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from images.trouble import Trouble, told
 from manifests.load import Loaded
 from manifests.lock import Lock
 
+ROOT = Path(__file__).resolve().parent.parent
 SBOM_GENERATOR = "docker/buildkit-syft-scanner:stable-1"
 SECRETS = {"hf_token": "HF_TOKEN", "civitai_token": "CIVITAI_TOKEN"}
 """Build secrets that come from the environment: id and variable."""
@@ -58,13 +61,12 @@ def command(
     extras: Extras,
     *,
     metadata: Path,
-    base: tuple[str, str] | None = None,
+    arguments: Mapping[str, str] | None = None,
     load: bool = False,
 ) -> list[str]:
-    """The arguments of the build. `base` is (reference in the Dockerfile, image to take instead)."""
+    """The command line of the build; `arguments` are those of the Dockerfile."""
     argv = ["docker", "buildx", "build", "--progress=rawjson", f"--metadata-file={metadata}"]
-    if base and base[0] != base[1]:
-        argv.append(f"--build-context={base[0]}=docker-image://{base[1]}")
+    argv += [f"--build-arg={key}={value}" for key, value in (arguments or {}).items()]
     bundle = daemon.ca_bundle()
     if bundle:
         argv.append(f"--secret=id=ca,src={bundle}")
@@ -111,6 +113,17 @@ def extras(builder: Builder, name: str, registry: str | None, *, sbom: bool = Tr
     )
 
 
+def build_arguments(dockerfile: str) -> dict[str, str]:
+    """What the Dockerfile asks for: the commit that this checkout is at, and a line feed, which it cannot write."""
+    git = ["git", "log", "-1", "--format=%H %cI"]
+    done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
+    known = {"NEWLINE": "\n"}
+    if done.returncode == 0:
+        known["REVISION"], known["CREATED"] = done.stdout.split()
+    asked = re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE)
+    return {key: value for key, value in known.items() if key in asked}
+
+
 def with_at(loaded: Loaded, at: str | None) -> Loaded:
     """The manifest with another default for when set-up runs; entries that say their own keep it."""
     if at is None:
@@ -123,14 +136,14 @@ def build_folder(
     names: list[str],
     extras: Extras,
     *,
-    base: tuple[str, str] | None = None,
+    arguments: Mapping[str, str] | None = None,
     load: bool = False,
     what: str = "the image",
 ) -> str:
     """Build the context in `folder`; the digest. Raises Trouble: the step that failed, its last lines, a remedy."""
     with tempfile.TemporaryDirectory(prefix="firstlight-build-") as scratch:
         metadata = Path(scratch, "metadata.json")
-        argv = command(folder, names, extras, metadata=metadata, base=base, load=load)
+        argv = command(folder, names, extras, metadata=metadata, arguments=arguments, load=load)
         environ = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "false"}
         with progress.view(sys.stdout) as shown:
             code = _follow(argv, environ, shown)
@@ -207,20 +220,8 @@ def build(
     loaded = with_at(loaded, at)
     name = loaded.manifest.name
     names = tags(name, lock.revision, tag)
-    instead = (loaded.manifest.image.base, base) if base else None
     if printing:
-        can = Extras(
-            provenance=True,
-            sbom=SBOM_GENERATOR if sbom else None,
-            zstd=True,
-            cache_to=f"{push}/{name}:cache" if push else None,
-        )
-        print(
-            shlex.join(
-                command(Path("build", name), names, can, metadata=Path("build", f"{name}.metadata.json"), base=instead)
-            )
-        )
-        return Built(names[0], "")
+        return _printed(loaded, lock, names, base=base, cache=f"{push}/{name}:cache" if push else None, sbom=sbom)
     client = daemon.connect()
     builder = daemon.builder(client)
     can, limits = extras(builder, name, push, sbom=sbom)
@@ -228,11 +229,25 @@ def build(
     for line in [f"building {names[0]}", *([disk] if disk else []), *limits]:
         print(line, flush=True)
     with tempfile.TemporaryDirectory(prefix="firstlight-context-") as scratch:
-        render.context(loaded, Path(scratch))
-        digest = build_folder(Path(scratch), names, can, base=instead, load=not builder.own, what=names[0])
+        files = render.context(loaded, Path(scratch), lock, base)
+        arguments = build_arguments(files["Dockerfile"])
+        digest = build_folder(Path(scratch), names, can, arguments=arguments, load=not builder.own, what=names[0])
     size = client.images.get(names[0]).attrs["Size"]
     print(f"built {names[0]} (also {names[1]}): {size / 1e6:.0f} MB, {digest}", flush=True)
     return Built(names[0], digest)
+
+
+def _printed(loaded: Loaded, lock: Lock, names: list[str], *, base: str | None, cache: str | None, sbom: bool) -> Built:
+    """Put the context into build/NAME and print the command that builds it, for a builder that can do everything."""
+    from images import render
+
+    folder = ROOT / "build" / loaded.manifest.name
+    files = render.context(loaded, folder, lock, base)
+    can = Extras(provenance=True, sbom=SBOM_GENERATOR if sbom else None, zstd=True, cache_to=cache)
+    metadata = folder.with_name(f"{folder.name}.metadata.json")
+    argv = command(folder, names, can, metadata=metadata, arguments=build_arguments(files["Dockerfile"]))
+    print(shlex.join(argv))
+    return Built(names[0], "")
 
 
 def run_build(

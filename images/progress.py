@@ -86,11 +86,11 @@ def _ignore(step: Step) -> None:
 class Steps:
     """All steps so far, by digest, in the order of their appearance."""
 
-    def __init__(self, on_start: Callable[[Step], None] = _ignore, on_end: Callable[[Step], None] = _ignore) -> None:
+    def __init__(self, on_end: Callable[[Step], None] = _ignore) -> None:
         self.by_digest: dict[str, Step] = {}
         self.text: list[str] = []
         """What the builder said besides events: its last error, an excerpt of the Dockerfile."""
-        self._on_start, self._on_end = on_start, on_end
+        self._on_end = on_end
 
     def take(self, event: dict[str, Any] | str) -> None:
         if isinstance(event, str):
@@ -112,7 +112,6 @@ class Steps:
         step = self.by_digest.setdefault(vertex["digest"], Step(_one_line(vertex.get("name", ""))))
         if vertex.get("started") and step.started is None:
             step.started = time.monotonic()
-            self._on_start(step)
         if vertex.get("error"):
             step.error = vertex["error"]
         if vertex.get("completed") and step.seconds is None:
@@ -132,7 +131,9 @@ class Steps:
 
 
 def _one_line(name: str) -> str:
-    return " ".join(name.replace("\\\n", " ").split())
+    """A step's name without what it mounts, which is long and the same everywhere."""
+    words = [word for word in name.split() if not word.startswith("--mount=") and word != "\\"]
+    return " ".join(words)
 
 
 def _end_words(step: Step) -> str:
@@ -142,13 +143,14 @@ def _end_words(step: Step) -> str:
 
 
 class Lines:
-    """Plain lines, for logs: a step when it starts and ends, and what a long one does meanwhile."""
+    """Plain lines, for logs: each step when it ends, and what a long one does meanwhile."""
 
     def __init__(self, out: TextIO, every: float = 15.0) -> None:
         self._out, self._every, self._spoke = out, every, time.monotonic()
         self._over = threading.Event()
+        self._named: set[str] = set()
         self._pulse = threading.Thread(target=self._beat, daemon=True)
-        self.steps = Steps(self._started, self._ended)
+        self.steps = Steps(self._ended)
 
     def __enter__(self) -> Lines:
         self._pulse.start()
@@ -163,29 +165,29 @@ class Lines:
         print(text, file=self._out, flush=True)
         self._spoke = time.monotonic()
 
-    def _started(self, step: Step) -> None:
-        if not step.internal:
-            self._say(f"> {_short(step.name, 160)}")
-
     def _ended(self, step: Step) -> None:
         if not step.internal or step.error:
             self._say(f"  {_end_words(step):>9}  {_short(step.name, 120)}")
 
     def _beat(self) -> None:
         while not self._over.wait(min(1.0, self._every)):
-            if time.monotonic() - self._spoke < self._every:
-                continue
-            for step in self.steps.running:
-                seconds = time.monotonic() - (step.started or 0)
-                self._say(f"  {seconds:7.0f} s  {_short(step.name, 60)}: {_short(step.detail, 80)}")
+            running = [step for step in self.steps.running if not step.internal]
+            for step in running:
+                if step.name not in self._named:
+                    self._named.add(step.name)
+                    self._say(f"> {_short(step.name, 160)}")
+            if time.monotonic() - self._spoke >= self._every:
+                for step in running:
+                    seconds = time.monotonic() - (step.started or 0)
+                    self._say(f"  {seconds:7.0f} s  {_short(step.name, 60)}: {_short(step.detail, 80)}")
 
 
 class Screen:
     """A live view for a terminal: ended steps scroll away above, running ones stand below."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=5, transient=True)
         self.steps = Steps(on_end=self._ended)
+        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=5, transient=True)
 
     def __enter__(self) -> Screen:
         self._live.start()

@@ -1,0 +1,5 @@
+"""Fixtures that more than one room uses."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.images.plugin", "tests.origin.plugin"]

@@ -1,0 +1,30 @@
+"""A small image, and records of tests that are nobody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import docker as docker_sdk
+import pytest
+
+from images import engine, records
+
+
+@pytest.fixture(autouse=True)
+def tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's records of tested images stand."""
+    place = tmp_path / "tested.json"
+    monkeypatch.setattr(records, "TESTED", place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def small(base: str, docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image of a few bytes on the base."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "Dockerfile").write_text(
+        "ARG BASE\nFROM ${BASE}\nRUN echo something > /something\nLABEL firstlight=small\n"
+    )
+    extras = engine.Extras(provenance=True, zstd=True)
+    engine.build_folder(folder, ["firstlight-small:1", "firstlight-small:dev"], extras, arguments={"BASE": base})
+    return "firstlight-small:1"

@@ -1,0 +1,127 @@
+"""A running container of an image, as tests see it: from inside (testinfra) and from outside (HTTP)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import docker
+import testinfra
+from docker.models.containers import Container
+
+from images import running
+from manifests.load import Loaded
+from tests.waiting import until
+
+WORSE = re.compile(r"\b(WARN|WARNING|ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call last\)", re.IGNORECASE)
+LOGS = "/var/log/supervisor"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments: Any) -> None:
+        return None
+
+
+@dataclass
+class Machine:
+    container: Container
+    loaded: Loaded
+    image: str
+
+    @cached_property
+    def host(self) -> Any:
+        """testinfra's view of the inside."""
+        return testinfra.get_host(f"docker://{self.container.id}")
+
+    @cached_property
+    def token(self) -> str:
+        return running.token(self.container)
+
+    def url(self, port: int, path: str = "/") -> str:
+        """The address, on this machine, of a port of the container."""
+        return f"http://{running.HOST}:{running.published(self.container, port)}{path}"
+
+    def get(
+        self, port: int, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask the container, following no redirect; status 0 when it does not answer."""
+        request = urllib.request.Request(self.url(port, path), method=method, headers=dict(headers or {}))
+        try:
+            with urllib.request.build_opener(_Stay).open(request, timeout=20) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read().decode(errors="replace"))
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, dict(error.headers), error.read().decode(errors="replace"))
+        except OSError as error:
+            return Answer(0, {}, str(error))
+
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def run(self, *argv: str) -> str:
+        """Output of a program inside; AssertionError when it fails."""
+        code, output = self.container.exec_run(list(argv))
+        assert code == 0, f"{argv} ended with {code}: {output.decode(errors='replace')}"
+        return str(output.decode(errors="replace"))
+
+    def said(self) -> str:
+        """What `docker logs` shows."""
+        return str(self.container.logs().decode(errors="replace"))
+
+    def logs(self) -> dict[str, str]:
+        """Log files of the programs, by name."""
+        names = self.run("find", LOGS, "-type", "f").split()
+        return {name.removeprefix(f"{LOGS}/"): self.run("cat", name) for name in names}
+
+    @cached_property
+    def boot_log(self) -> dict[str, str]:
+        """What the container and its three first programs had said when JupyterLab and the portal were up."""
+        first = ("supervisord", "jupyterlab", "portal", "init")
+        logs = {name: text for name, text in self.logs().items() if name.startswith(first)}
+        return {"docker logs": self.said(), **logs}
+
+    def complaints(self, allow: list[str]) -> list[str]:
+        """Lines of the boot log that warn or report an error, without those that match a pattern of `allow`."""
+        return [
+            f"{name}: {line}"
+            for name, text in self.boot_log.items()
+            for line in text.splitlines()
+            if WORSE.search(line) and not any(re.search(pattern, line) for pattern in allow)
+        ]
+
+
+@contextmanager
+def started(
+    client: docker.DockerClient, loaded: Loaded, image: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Machine]:
+    """A container with a workspace of its own, once JupyterLab and the portal answer; both are removed afterwards."""
+    name = f"firstlight-test-{loaded.manifest.name}-{secrets.token_hex(3)}"
+    volume = client.volumes.create(name)
+    container = None
+    try:
+        container = running.start(loaded, image, client=client, volume=name, env=environment, name=name)
+        machine = Machine(container, loaded, image)
+        manifest = loaded.manifest
+        jupyter = machine.url(manifest.jupyter.port, "")
+        running.wait_for(container, lambda: running.jupyter_answers(jupyter), "JupyterLab answers", 60)
+        until(lambda: machine.get(manifest.portal.port).status, within=30, what="the portal answers")
+        until(lambda: running.healthy(machine.container), within=90, what="the container is healthy")
+        assert machine.boot_log
+        yield machine
+    finally:
+        if container is not None:
+            container.remove(force=True)
+        volume.remove(force=True)

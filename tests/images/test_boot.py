@@ -1,0 +1,122 @@
+"""Every image: JupyterLab first, nobody comes in without the token, and nothing complains."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.images.machine import Machine
+from tests.waiting import until
+
+
+@pytest.fixture
+def jupyter(container: Machine) -> int:
+    return container.loaded.manifest.jupyter.port
+
+
+def test_jupyterlab_answers_who_has_the_token(container: Machine, jupyter: int) -> None:
+    answer = container.get(jupyter, "/lab", headers=container.bearer())
+    assert answer.status == 200
+    assert "JupyterLab" in answer.body
+
+
+@pytest.mark.parametrize("path", ["/lab", "/api/contents", "/api/kernels", "/terminals/1"])
+def test_jupyterlab_refuses_who_has_none(container: Machine, jupyter: int, path: str) -> None:
+    answer = container.get(jupyter, path)
+    assert answer.status in (302, 403)
+    assert container.token not in answer.headers.get("Location", "")
+
+
+def test_xsrf_is_checked(container: Machine, jupyter: int) -> None:
+    login = container.get(jupyter, "/login")
+    cookies = login.headers.get("Set-Cookie", "")
+    assert "_xsrf=" in cookies
+    asked = container.get(jupyter, "/api/contents", method="POST", headers={"Cookie": f"_xsrf={'0' * 20}"})
+    assert asked.status == 403
+
+
+def test_the_portal_answers_and_asks_for_the_token(container: Machine) -> None:
+    port = container.loaded.manifest.portal.port
+    assert container.get(port, "/").status in (302, 303, 401, 403)
+    assert container.get(port, "/", headers=container.bearer()).status == 200
+
+
+def test_the_ports_of_apps_answer_from_the_first_second(container: Machine) -> None:
+    for name, service in container.loaded.manifest.services.items():
+        if service.port:
+            expected = (200, 302, 303, 401, 403, 502, 503) if service.auth == "portal" else (200, 502, 503)
+            assert container.get(service.port).status in expected, name
+
+
+def test_supervisor_keeps_the_first_three_alive(container: Machine) -> None:
+    for program in ("jupyterlab", "portal", "init"):
+        status = container.run("firstlight", "supervisorctl", "status", program)
+        assert "RUNNING" in status or "EXITED" in status, status
+
+
+def test_init_runs_and_tells(container: Machine) -> None:
+    def phase() -> str:
+        return str(json.loads(container.run("firstlight", "status", "--json"))["phase"])
+
+    assert until(phase, within=30) in ("starting", "ready", "degraded", "failed")
+
+
+def test_the_container_is_healthy(container: Machine) -> None:
+    container.container.reload()
+    assert container.container.attrs["State"]["Health"]["Status"] == "healthy"
+
+
+def test_the_boot_log_has_no_complaint(container: Machine, request: pytest.FixtureRequest) -> None:
+    marker = request.node.get_closest_marker("boot_log")
+    assert container.complaints(list(marker.kwargs.get("allow", [])) if marker else []) == []
+
+
+def test_the_token_stands_in_no_log(container: Machine) -> None:
+    for name, text in container.logs().items():
+        assert container.token not in text, name
+    # The full address is printed once, before anything else starts; that is how the user learns it.
+    _, supervisor, rest = container.said().partition("supervisord started")
+    assert supervisor == "" or container.token not in rest
+
+
+def test_the_token_stands_in_no_command_line(container: Machine) -> None:
+    titles = [" ".join(row) for row in container.container.top(ps_args="-eo pid,args")["Processes"]]
+    assert titles
+    assert not [title for title in titles if container.token in title]
+
+
+def test_the_token_is_for_its_owner_only(container: Machine) -> None:
+    file = container.host.file("/workspace/.firstlight/token")
+    assert file.mode == 0o600
+    assert file.content_string.strip() == container.token
+
+
+def test_files_belong_to_the_user_and_only_the_user_may_write(container: Machine) -> None:
+    user = container.loaded.manifest.image.user
+    assert container.host.file("/workspace/.firstlight").user == user
+    assert container.run("find", "/opt/firstlight", "-xdev", "!", "-type", "l", "-perm", "-o+w").split() == []
+
+
+def test_every_process_runs_as_the_image_s_user(container: Machine) -> None:
+    owners = {row[0] for row in container.container.top(ps_args="-eo user,pid,args")["Processes"]}
+    assert len(owners) == 1
+
+
+def test_nothing_says_latest(container: Machine) -> None:
+    attributes = container.container.image.attrs
+    assert not [tag for tag in attributes["RepoTags"] if tag.endswith(":latest")]
+    labels = attributes["Config"]["Labels"]
+    assert labels["org.opencontainers.image.title"]
+    assert not [key for key, value in labels.items() if re.search(r"\blatest\b", value)]
+
+
+def test_the_image_carries_no_secret(container: Machine) -> None:
+    configuration = json.dumps(container.container.image.attrs["Config"])
+    assert not re.search(r"(TOKEN|PASSWORD|SECRET)=[^\"]", configuration)
+
+
+def test_the_system_s_certificates_are_its_own(container: Machine, docker: object) -> None:
+    for place in ("/run/secrets/ca", "/run/secrets/hf_token", "/run/secrets/civitai_token"):
+        assert not container.host.file(place).exists
