@@ -4,6 +4,7 @@ share it."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -12,9 +13,6 @@ from manifests.model import Manifest, ModelFile, ModelSet, Node, Service
 
 Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
 Where = tuple[str | int, ...]
-
-RESERVED = frozenset({"models", "nodes", "jupyterlab", "portal", "init", "control"})
-"""Ids that no entry may take."""
 
 
 class Need(NamedTuple):
@@ -54,49 +52,61 @@ def stages(manifest: Manifest) -> list[StageEntry]:
     """Every stage with the ids it needs, in the manifest's order. Unknown needs are passed over (see `checks`)."""
     made: list[StageEntry] = []
 
-    def add(id: str, kind: Kind, needs: list[Need], at: str | None, where: Where) -> None:
+    def add(name: str, kind: Kind, needs: list[Need], at: str | None, where: Where) -> None:
         when: Literal["start", "build"] = "build" if (at or manifest.at) == "build" and kind != "models" else "start"
-        made.append(StageEntry(id, kind, [n for n in merged(needs) if n.id != id], when, where))
+        made.append(StageEntry(name, kind, needs, when, where))
 
     for name, env in manifest.python.envs.items():
         add(name, "python", [], env.at, ("python", "envs", name))
     for name, source in manifest.sources.items():
-        add(name, "git", _written(manifest, source.needs), source.at, ("sources", name))
+        add(name, "git", needs(manifest, source.needs), source.at, ("sources", name))
         if source.env is not None:
             add(f"{name}:packages", "python", [Need(name), Need(source.env)], source.at, ("sources", name))
-    if (nodes := manifest.nodes) is not None:
-        own = root(nodes.into)
-        needs = [*_known(manifest, own), Need(nodes.env), *_written(manifest, nodes.needs)]
-        add("nodes", "nodes", needs, nodes.at, ("nodes",))
+    if (nodes := manifest.nodes) is not None and nodes.items:
+        implied = [*_source(manifest, root(nodes.into)), nodes.env]
+        add("nodes", "nodes", needs(manifest, nodes.needs, implied), nodes.at, ("nodes",))
     for name, kernel in manifest.kernels.items():
-        add(name, "kernel", [Need(kernel.env), *_written(manifest, kernel.needs)], kernel.at, ("kernels", name))
+        add(name, "kernel", needs(manifest, kernel.needs, [kernel.env]), kernel.at, ("kernels", name))
     for name in manifest.models.sets:
         add(f"models:{name}", "models", [], None, ("models", "sets", name))
     for name, command in manifest.commands.items():
-        needs = [Need(command.env)] if command.env else []
-        if command.cwd and root(command.cwd) in manifest.sources:
-            needs.append(Need(root(command.cwd)))
-        add(name, "command", needs + _written(manifest, command.needs), command.at, ("commands", name))
+        implied = [*([command.env] if command.env else []), *_source(manifest, root(command.cwd or ""))]
+        add(name, "command", needs(manifest, command.needs, implied), command.at, ("commands", name))
     return made
 
 
-def service_needs(manifest: Manifest, id: str) -> list[Need]:
+def service_needs(manifest: Manifest, name: str) -> list[Need]:
     """What a service waits for: what it names, its environment, its source, and (however they end) the kernels that
     add arguments to it."""
-    service = manifest.services[id]
-    needs = _written(manifest, service.needs)
-    if service.env:
-        needs.append(Need(service.env))
-    if (source := service_source(manifest, id)) is not None:
-        needs += _known(manifest, source)
-    needs += [Need(name, soft=True) for name, kernel in manifest.kernels.items() if id in kernel.adds]
-    return merged(needs)
+    service = manifest.services[name]
+    implied = [service.env] if service.env else []
+    if (source := service_source(manifest, name)) is not None:
+        implied.append(source)
+    implied += [f"{kernel}?" for kernel, spec in manifest.kernels.items() if name in spec.adds]
+    return needs(manifest, service.needs, implied)
 
 
-def service_source(manifest: Manifest, id: str) -> str | None:
+def needs(manifest: Manifest, written: Sequence[str], implied: Sequence[str] = ()) -> list[Need]:
+    """What a manifest wrote and what goes without saying, each stage once, hard if either says so.
+
+    A written `name?` softens an implied need of the same name: the author knows better. Unknown names are passed over.
+    """
+    softened = {name.removesuffix("?") for name in written if name.endswith("?")}
+    hard: dict[str, bool] = {}
+    for text in [*(name for name in implied if name not in softened), *written]:
+        try:
+            expanded = need(manifest, text)
+        except UnknownNeed:
+            continue
+        for one in expanded:
+            hard[one.id] = hard.get(one.id, False) or not one.soft
+    return [Need(name, not is_hard) for name, is_hard in hard.items()]
+
+
+def service_source(manifest: Manifest, service_id: str) -> str | None:
     """The source that a service runs in: its `cwd`'s, else the one with its own name."""
-    service: Service = manifest.services[id]
-    name = root(service.cwd) if service.cwd is not None else id
+    service: Service = manifest.services[service_id]
+    name = root(service.cwd) if service.cwd is not None else service_id
     return name if name in manifest.sources else None
 
 
@@ -110,12 +120,14 @@ def need(manifest: Manifest, text: str) -> list[Need]:
     if name == "models:required":
         return [Need(f"models:{one}", soft) for one, spec in sets.items() if spec.required]
     if name in manifest.sources:
-        return [Need(one.id, soft) for one in _known(manifest, name)]
+        packages = packages_stage(manifest, name)
+        return [Need(name, soft), *([Need(packages, soft)] if packages else [])]
+    if name == "nodes" and manifest.nodes is not None:
+        return [Need(name, soft)] if manifest.nodes.items else []
     known = (
         name in manifest.python.envs
         or name in manifest.kernels
         or name in manifest.commands
-        or (name == "nodes" and manifest.nodes is not None)
         or (name.startswith("models:") and name.removeprefix("models:") in sets)
         or (name.startswith("service:") and name.removeprefix("service:") in manifest.services)
         or (name.endswith(":packages") and packages_stage(manifest, name.removesuffix(":packages")) is not None)
@@ -140,14 +152,6 @@ def needable(manifest: Manifest) -> list[str]:
     ]
 
 
-def merged(needs: list[Need]) -> list[Need]:
-    """Each id once; a hard need wins over a soft one."""
-    hard: dict[str, bool] = {}
-    for one in needs:
-        hard[one.id] = hard.get(one.id, False) or not one.soft
-    return [Need(name, not is_hard) for name, is_hard in hard.items()]
-
-
 def packages_stage(manifest: Manifest, source: str) -> str | None:
     """The stage that installs a source's requirements, if it has one."""
     found = manifest.sources.get(source)
@@ -169,11 +173,6 @@ def node_name(node: Node) -> str:
         .rpartition("/")[2]
         .removesuffix(".git")
     )
-
-
-def listen(public: int) -> int:
-    """Loopback port of a program whose public port is `public`."""
-    return public + 10_000 if public <= 55_535 else public - 10_000
 
 
 def files(model_set: ModelSet) -> list[File]:
@@ -209,19 +208,5 @@ def hub_address(url: str) -> tuple[str, str | None]:
     return url, None
 
 
-def _known(manifest: Manifest, source: str) -> list[Need]:
-    """A source and the stage of its requirements, as far as they exist."""
-    if source not in manifest.sources:
-        return []
-    packages = packages_stage(manifest, source)
-    return [Need(source), *([Need(packages)] if packages else [])]
-
-
-def _written(manifest: Manifest, texts: list[str]) -> list[Need]:
-    found: list[Need] = []
-    for text in texts:
-        try:
-            found += need(manifest, text)
-        except UnknownNeed:
-            continue
-    return found
+def _source(manifest: Manifest, name: str) -> list[str]:
+    return [name] if name in manifest.sources else []

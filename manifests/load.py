@@ -65,16 +65,13 @@ def load(name_or_path: str) -> Loaded:
 
     from manifests import checks, validation
 
-    manifest, problems = validation.validate(plain)
-    problems = plain.problems + problems
-    if manifest is None:
-        raise Refused(problems)
-    digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
-    loaded = Loaded(manifest, path, chain, plain.where, digest, plain.keys, plain.data)
-    problems += checks.check(loaded)
+    manifest, found = validation.validate(plain)
+    checks.check(manifest, found)
+    problems = plain.problems + found.problems
     if problems:
         raise Refused(problems)
-    return loaded
+    digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
+    return Loaded(manifest, path, chain, plain.where, digest, plain.keys, plain.data)
 
 
 def find(name_or_path: str) -> Path:

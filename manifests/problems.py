@@ -73,10 +73,10 @@ def shown(file: Path) -> str:
         return str(file)
 
 
-def alike(word: str, known: Iterable[str]) -> str | None:
+def alike(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """`did you mean …?` when a known word is close, else None."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     if not near:
         near = [k for k in known if k.lower().replace("-", "_") == word.lower().replace("-", "_")]
     return f"did you mean `{near[0]}`?" if near else None

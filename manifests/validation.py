@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from manifests import fields
+from manifests.findings import Findings
 from manifests.merge import Path, Plain
 from manifests.model import Manifest
-from manifests.problems import Place, Problem, alike, listing
+from manifests.problems import alike, listing
 
 _KINDS = {
     "string_type": "text",
@@ -24,114 +27,139 @@ _LIMITS = {
 }
 
 
-def validate(plain: Plain) -> tuple[Manifest | None, list[Problem]]:
-    """The manifest, or what keeps the data from being one."""
+def validate(plain: Plain) -> tuple[Manifest, Findings]:
+    """The manifest, and what keeps the data from being one: then it is made of the part that fits the model."""
     try:
-        return Manifest.model_validate(plain.data), []
+        return Manifest.model_validate(plain.data), Findings(plain)
     except ValidationError as error:
-        return None, _Findings(plain).problems(error)
+        mapping = _Mapping(plain)
+        mapping.take(error)
+        found = mapping.found
+    data = copy.deepcopy(plain.data)
+    for _ in range(_ROUNDS):
+        for path in sorted(found.broken, key=len, reverse=True):
+            _take_out(data, path)
+        for name, stand_in in _STAND_INS.items():
+            data.setdefault(name, stand_in)
+        try:
+            return Manifest.model_validate(data), found
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                found.broken.add(_refused(data, one["loc"], str(one["type"])))
+    return Manifest.model_validate(_STAND_INS), found
 
 
-class _Findings:
+_ROUNDS = 8
+"""Taking a value out may leave its map short of it, which is then taken out: maps lie no deeper."""
+_STAND_INS = {"manifest": "1", "name": "unnamed", "image": {"base": "scratch"}}
+"""For what must be there and is not, so that the rest can be checked."""
+
+
+def _take_out(data: dict[str, Any], path: Path) -> None:
+    """Remove what stands at `path`; of a list's entry the list, because the places of the others must not shift."""
+    whole = next((path[:index] for index, part in enumerate(path) if isinstance(part, int)), path)
+    value: Any = data
+    for part in whole[:-1]:
+        if not isinstance(value, dict) or part not in value:
+            return
+        value = value[part]
+    if isinstance(value, dict) and whole:
+        value.pop(whole[-1], None)
+
+
+def _refused(data: Any, loc: tuple[int | str, ...], kind: str) -> Path:
+    """The path of what pydantic refused: for a key that is missing, of the map that lacks it."""
+    path, _ = _path(data, loc, kind)
+    return path[:-1] if kind == "missing" else path
+
+
+def _path(data: Any, loc: tuple[int | str, ...], kind: str) -> tuple[Path, tuple[Path, str] | None]:
+    """The path in the data that pydantic's `loc` means, and where a union's branch was taken, if one was."""
+    value = data
+    path: Path = ()
+    branch: tuple[Path, str] | None = None
+    for index, part in enumerate(loc):
+        inside = part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
+        if part == "[key]":
+            continue
+        if inside:
+            value = value[part]
+            path = (*path, part)
+        elif kind == "missing" and index == len(loc) - 1:
+            path = (*path, part)
+        elif branch is None:
+            branch = (path, str(part))
+    return path, branch
+
+
+class _Mapping:
+    """Maps pydantic's errors to problems."""
+
     def __init__(self, plain: Plain) -> None:
         self.plain = plain
+        self.found = Findings(plain)
 
-    def problems(self, error: ValidationError) -> list[Problem]:
-        """One problem for each error; the branches of a union count as one value."""
-        plain_errors: list[tuple[Path, dict[str, Any]]] = []
+    def take(self, error: ValidationError) -> None:
+        """Add one problem for each error; the branches of a union count as one value."""
         unions: dict[Path, dict[str, list[tuple[Path, dict[str, Any]]]]] = defaultdict(lambda: defaultdict(list))
         for one in error.errors(include_url=False):
-            path, branch = self._path(one["loc"], str(one["type"]))
+            path, branch = _path(self.plain.data, one["loc"], str(one["type"]))
+            self.found.broken.add(_refused(self.plain.data, one["loc"], str(one["type"])))
             if branch is None:
-                plain_errors.append((path, dict(one)))
+                self._problem(path, dict(one))
             else:
                 at, tag = branch
                 unions[at][tag].append((path, dict(one)))
-        found = [self._problem(path, one) for path, one in plain_errors]
         for at, branches in unions.items():
-            found += self._union(at, branches)
-        return found
+            self._union(at, branches)
 
-    def _path(self, loc: tuple[int | str, ...], kind: str) -> tuple[Path, tuple[Path, str] | None]:
-        """The path in the YAML, and where a union's branch was taken, if one was."""
-        value: Any = self.plain.data
-        path: Path = ()
-        branch: tuple[Path, str] | None = None
-        for index, part in enumerate(loc):
-            last = index == len(loc) - 1
-            if part == "[key]":
-                continue
-            inside = (isinstance(value, dict) and part in value) or (
-                isinstance(value, list) and isinstance(part, int) and part < len(value)
-            )
-            if inside:
-                value = value[part]
-                path = (*path, part)
-            elif last and kind == "missing":
-                path = (*path, part)
-            elif branch is None:
-                branch = (path, str(part))
-        return path, branch
-
-    def _union(self, at: Path, branches: dict[str, list[tuple[Path, dict[str, Any]]]]) -> list[Problem]:
+    def _union(self, at: Path, branches: dict[str, list[tuple[Path, dict[str, Any]]]]) -> None:
         fitting = [
             errors
             for errors in branches.values()
             if not all(path == at and one["type"] in _KINDS for path, one in errors)
         ]
         if fitting:
-            return [self._problem(path, one) for path, one in fitting[0]]
+            for path, one in fitting[0]:
+                self._problem(path, one)
+            return
         wanted = dict.fromkeys(_KINDS[one["type"]] for errors in branches.values() for _, one in errors)
         first = next(iter(branches.values()))[0][1]
-        return [Problem(self._place(at), f"expected {' or '.join(wanted)}, found {_kind(first['input'])}")]
+        self.found.add(at, f"expected {' or '.join(wanted)}, found {_kind(first['input'])}")
 
-    def _problem(self, path: Path, error: dict[str, Any]) -> Problem:
+    def _problem(self, path: Path, error: dict[str, Any]) -> None:
         kind, given = str(error["type"]), error["input"]
         name = str(path[-1]) if path else "manifest"
+        add = self.found.add
         if kind == "extra_forbidden":
-            known = _known_keys(path[:-1])
-            hint = alike(name, known) or f"known here: {listing(known, 40)}"
-            return Problem(self._key_place(path), f"unknown key `{name}`", hint)
-        if kind == "missing":
+            known = fields.keys(path[:-1])
+            add(path, f"unknown key `{name}`", alike(name, known) or f"known here: {listing(known, 40)}", key=True)
+        elif kind == "missing":
             inside = f" in `{path[-2]}`" if len(path) > 1 else ""
-            doc = _documentation(path)
-            return Problem(self._place(path[:-1]), f"`{name}` is missing{inside}", doc)
-        if kind in _KINDS:
-            expected = _KINDS[kind]
-            shape = {"a list": "write it as `[…]`, or each entry in a line of its own after `- `"}.get(expected)
-            return Problem(self._place(path), f"expected {expected}, found {_kind(given)}", shape)
-        if kind == "literal_error":
-            return self._choice(path, error)
-        if kind in _LIMITS:
+            add(path[:-1], f"`{name}` is missing{inside}", fields.documentation(path))
+        elif kind in _KINDS:
+            shape = "write it as `[…]`, or each entry in a line of its own after `- `" if kind == "list_type" else None
+            add(path, f"expected {_KINDS[kind]}, found {_kind(given)}", shape)
+        elif kind == "literal_error":
+            self._choice(path, given)
+        elif kind in _LIMITS:
             limit, words = _LIMITS[kind]
-            return Problem(self._place(path), f"`{name}` {words} {error['ctx'][limit]}, found {given}")
-        if kind == "too_short":
-            return Problem(self._place(path), f"`{name}` is empty", "it needs one entry at least")
-        text, _, hint = str(error["ctx"]["error"] if "error" in error.get("ctx", {}) else error["msg"]).partition("\n")
-        is_key = "[key]" in error["loc"]
-        return Problem(self._key_place(path) if is_key else self._place(path), text, hint or None)
+            add(path, f"`{name}` {words} {error['ctx'][limit]}, found {given}")
+        elif kind == "too_short":
+            add(path, f"`{name}` is empty", "it needs one entry at least")
+        else:
+            told = error["ctx"]["error"] if "error" in error.get("ctx", {}) else error["msg"]
+            text, _, hint = str(told).partition("\n")
+            add(path, text, hint or None, key="[key]" in error["loc"])
 
-    def _choice(self, path: Path, error: dict[str, Any]) -> Problem:
-        known = _choices(path)
-        given = error["input"]
+    def _choice(self, path: Path, given: Any) -> None:
+        known = fields.choices(path)
         if path == ("manifest",):
-            return Problem(self._place(path), f"the format {given!r} is not known", "this version reads `manifest: 1`")
-        if not isinstance(given, str):
-            return Problem(self._place(path), f"expected {' or '.join(known)}, found {_kind(given)}")
-        return Problem(self._place(path), f"{given!r} is none of {listing(known)}", alike(given, known))
-
-    def _place(self, path: Path) -> Place | None:
-        """Of a value; of its key when it spreads over lines (its start says little)."""
-        plain = self.plain
-        while path not in plain.where and path:
-            path = path[:-1]
-        if not path:
-            return plain.keys.get(("name",)) or plain.where[()]
-        key, value = plain.keys.get(path), plain.where[path]
-        return key if key is not None and key.line != value.line else value
-
-    def _key_place(self, path: Path) -> Place | None:
-        return self.plain.keys.get(path) or self._place(path)
+            self.found.add(path, f"the format {given!r} is not known", "this version reads `manifest: 1`")
+        elif isinstance(given, str):
+            self.found.add(path, f"{given!r} is none of {listing(known)}", alike(given, known))
+        else:
+            self.found.add(path, f"expected {' or '.join(known)}, found {_kind(given)}")
 
 
 def _kind(value: Any) -> str:
@@ -140,55 +168,3 @@ def _kind(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return f"the text {value!r}" if len(str(value)) <= 40 else "text"
-
-
-def _field(model: type[BaseModel], key: str) -> Any:
-    return next((f for name, f in model.model_fields.items() if (f.alias or name) == key), None)
-
-
-def _types(path: Path) -> list[Any]:
-    """Types that the model allows at a path."""
-    here: list[Any] = [Manifest]
-    for part in path:
-        after: list[Any] = []
-        for kind in here:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                found = _field(kind, str(part))
-                after += _flat(found.annotation) if found is not None else []
-            elif getattr(kind, "__origin__", None) in (dict, list):
-                after += _flat(get_args(kind)[-1])
-        here = after
-    return here
-
-
-def _flat(kind: Any) -> list[Any]:
-    """The members of a union, without `Annotated`."""
-    import types
-    import typing
-
-    origin = typing.get_origin(kind)
-    if origin is typing.Annotated:
-        return _flat(get_args(kind)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [one for member in get_args(kind) for one in _flat(member)]
-    return [kind]
-
-
-def _known_keys(path: Path) -> list[str]:
-    models = [k for k in _types(path) if isinstance(k, type) and issubclass(k, BaseModel)]
-    return [field.alias or name for model in models for name, field in model.model_fields.items()]
-
-
-def _choices(path: Path) -> list[str]:
-    import typing
-
-    return [str(v) for k in _types(path) if typing.get_origin(k) is typing.Literal for v in get_args(k)]
-
-
-def _documentation(path: Path) -> str | None:
-    for kind in _types(path[:-1]):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found = _field(kind, str(path[-1]))
-            if found is not None and found.description:
-                return f"`{path[-1]}`: {found.description}"
-    return None

@@ -1,5 +1,5 @@
-"""Does SageAttention compute attention on this GPU? An import proves nothing: the kernels are launched and compared with
-PyTorch's own attention. Exit 0: they agree; 1: broken; 2: this machine's GPU is not supported."""
+"""Does SageAttention compute attention on this GPU? An import proves nothing: the kernels are launched and compared
+with PyTorch's own attention. Exit 0: they agree; 1: broken; 2: this machine's GPU is not supported."""
 
 from __future__ import annotations
 
