@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from queue import Empty, SimpleQueue
 
-from manifests import gitrefs, hub, registry
 from manifests.drift import contradictions, unknown
 from manifests.load import Loaded
-from manifests.lock import Lock, LockedBase, LockedFile, Wanted, WantedFile, WantedGit, git_key, read, wanted
+from manifests.lock import Lock, LockedBase, LockedFile, Wanted, WantedFile, read, wanted
+from manifests.questions import answers, questions
 from manifests.web import CannotResolve, Courtesy
-
-WORKERS = 8
 
 
 class UnknownItem(ValueError):
@@ -127,11 +121,11 @@ def update(
     asked = unknown(given, want)
     if names is not None:
         asked &= anew | called(want).keys() - _items_of(old)
-    questions = _questions(given, want, asked, os.environ if environ is None else environ, courtesy)
+    asking = questions(given, want, asked, os.environ if environ is None else environ, courtesy)
     unresolved: list[Unresolved] = []
     done, interrupted = 0, False
     try:
-        for answer in _answers(list(questions)):
+        for answer in answers(list(asking)):
             done += 1
             failure = None
             if isinstance(answer.outcome, CannotResolve):
@@ -153,122 +147,6 @@ def _items_of(lock: Lock) -> set[str]:
         *(f"model {key}" for key in lock.models),
         *(f"wheel {key}" for key in lock.wheels),
     }
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What one item's answer changes in the lock, or why there is none; `value` says it in words."""
-
-    item: str
-    outcome: Callable[[Lock], Lock] | CannotResolve
-    value: str = ""
-
-
-_Question = Callable[[], list[_Answer]]
-
-
-def _questions(
-    given: Lock, want: Wanted, asked: Collection[str], environ: Mapping[str, str], courtesy: Courtesy
-) -> Iterator[_Question]:
-    """One for the base image, one for each repository, one for each file."""
-    if f"base {want.base}" in asked:
-        yield partial(_ask_base, want.base, courtesy)
-    repositories: dict[str, list[WantedGit]] = {}
-    for key, origin in want.git.items():
-        if f"git {key}" in asked:
-            repositories.setdefault(origin.url, []).append(origin)
-    for url, origins in repositories.items():
-        yield partial(_ask_git, url, origins)
-    for key, file in want.models.items():
-        if f"model {key}" in asked:
-            yield partial(_ask_file, "model", key, file, given.models[key], environ, courtesy)
-    for key, file in want.wheels.items():
-        if f"wheel {key}" in asked:
-            yield partial(_ask_file, "wheel", key, file, given.wheels[key], environ, courtesy)
-
-
-def _answers(questions: list[_Question]) -> Iterator[_Answer]:
-    """Each answer as it comes in, from threads that do not hold up an interrupted program."""
-    waiting: SimpleQueue[_Question] = SimpleQueue()
-    found: SimpleQueue[list[_Answer] | Exception] = SimpleQueue()
-    for question in questions:
-        waiting.put(question)
-
-    def work() -> None:
-        with suppress(Empty):
-            while True:
-                question = waiting.get_nowait()
-                try:
-                    found.put(question())
-                except Exception as error:
-                    found.put(error)
-
-    for _ in range(min(WORKERS, len(questions))):
-        threading.Thread(target=work, daemon=True, name="lock").start()
-    for _ in questions:
-        answers = found.get()
-        if isinstance(answers, Exception):
-            raise answers
-        yield from answers
-
-
-def _ask_base(reference: str, courtesy: Courtesy) -> list[_Answer]:
-    item = f"base {reference}"
-    try:
-        digest = registry.digest(reference, courtesy)
-    except CannotResolve as reason:
-        return [_Answer(item, reason)]
-    return [_Answer(item, lambda lock: replace(lock, base=LockedBase(reference, digest)), digest)]
-
-
-def _ask_git(url: str, origins: list[WantedGit]) -> list[_Answer]:
-    answers = []
-    for ref, commit in gitrefs.resolve(url, [origin.ref for origin in origins]).items():
-        key = git_key(url, ref)
-        if isinstance(commit, CannotResolve):
-            answers.append(_Answer(f"git {key}", commit))
-        else:
-            answers.append(_Answer(f"git {key}", partial(_with_commit, key, commit), commit))
-    return answers
-
-
-def _ask_file(
-    kind: str, key: str, file: WantedFile, given: LockedFile, environ: Mapping[str, str], courtesy: Courtesy
-) -> list[_Answer]:
-    item = f"{kind} {key}"
-    try:
-        found = hub.metadata(file.url, given.revision or file.revision, environ, courtesy)
-        found = _agreed(given, found, file)
-    except CannotResolve as reason:
-        return [_Answer(item, reason)]
-    words = [f"{found.size:,} bytes" if found.size is not None else "size unknown", found.sha256 or "no sha256"]
-    return [_Answer(item, partial(_with_file, kind, key, found), ", ".join(words))]
-
-
-def _agreed(given: LockedFile, found: LockedFile, file: WantedFile) -> LockedFile:
-    """Both together. Raises CannotResolve when the server now has another file than the one known."""
-    for name in ("sha256", "size"):
-        known, now = getattr(given, name), getattr(found, name)
-        if known is not None and now is not None and known != now:
-            at = f" (commit {found.revision})" if found.revision else ""
-            stated = getattr(file, name) is not None
-            raise CannotResolve(
-                f"the server has another file now: {name} {now}{at}, known is {known}",
-                f"correct `{name}` in the manifest"
-                if stated
-                else "take the new one with `--update`, or pin `revision`",
-            )
-    return LockedFile(found.revision or given.revision, _or(found.size, given.size), found.sha256 or given.sha256)
-
-
-def _with_commit(key: str, commit: str, lock: Lock) -> Lock:
-    return replace(lock, git={**lock.git, key: commit})
-
-
-def _with_file(kind: str, key: str, file: LockedFile, lock: Lock) -> Lock:
-    if kind == "wheel":
-        return replace(lock, wheels={**lock.wheels, key: file})
-    return replace(lock, models={**lock.models, key: file})
 
 
 def _or(first: int | None, second: int | None) -> int | None:

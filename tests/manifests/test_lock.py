@@ -20,13 +20,13 @@ SHA, SHA2 = "a" * 64, "b" * 64
 DIGEST = f"sha256:{'e' * 64}"
 
 EVERYTHING = f"""
-python: {{envs: {{app: {{}}}}}}
+python: {{envs: {{tools: {{}}}}}}
 sources:
-  app: {{git: 'https://git.example/app', ref: v1, env: app}}
+  app: {{git: 'https://git.example/app', ref: v1, env: tools}}
   plain: {{git: 'https://git.example/plain', ref: {COMMIT}}}
 nodes:
   into: app/nodes
-  env: app
+  env: tools
   list:
     - {{git: 'https://git.example/app', ref: v1}}
     - {{git: 'https://git.example/Some-Node.git', ref: main}}
