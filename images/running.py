@@ -98,6 +98,7 @@ def start(
     `keep`: Docker starts it again when it ends by itself, and after a reboot.
     """
     manifest = loaded.manifest
+    _have(client, image, manifest.name)
     name = name or f"firstlight-{manifest.name}"
     mounts, values = [mount(volume, manifest.name)], dict(env or {})
     bundle = daemon.ca_bundle()
@@ -120,11 +121,26 @@ def start(
         options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
     try:
         container: Container = client.containers.run(image, **(options | dict(extra or {})))
-    except ImageNotFound:
-        raise Trouble(f"there is no image {image}", "", f"`./buildkit.py build {manifest.name}` makes it") from None
     except APIError as error:
         raise _refusal(error, name, gpus) from None
     return container
+
+
+def _have(client: docker.DockerClient, image: str, name: str) -> None:
+    """Pull an image that names its registry; one without is only ever our own. Raises Trouble."""
+    try:
+        client.images.get(image)
+        return
+    except ImageNotFound:
+        host = image.partition("/")[0]
+        if "/" not in image or not (set(".:") & set(host)):
+            raise Trouble(f"there is no image {image}", "", f"`./buildkit.py build {name}` makes it") from None
+    print(f"pulling {image}", flush=True)
+    try:
+        client.images.pull(image)
+    except APIError as error:
+        reason = str(error.explanation or error)
+        raise Trouble(f"{image} was not pulled", reason, "check its name, and `docker login HOST`") from None
 
 
 def _refusal(error: APIError, name: str, gpus: bool) -> Trouble:

@@ -20,7 +20,7 @@ from images import running
 from manifests.load import Loaded
 from tests.waiting import until
 
-WORSE = re.compile(r"\b(WARN|WARNING|ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call last\)", re.IGNORECASE)
+WORSE = re.compile(r"\b(WARN|WARNING|ERROR|CRIT|CRITICAL|FATAL)\b|Traceback \(most recent call last\)", re.IGNORECASE)
 LOGS = "/var/log/supervisor"
 
 

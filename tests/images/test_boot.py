@@ -11,6 +11,9 @@ from tests.images.machine import Machine
 from tests.waiting import until
 
 
+SUPERVISORCTL = ("/opt/firstlight/control/bin/supervisorctl", "-c", "/opt/firstlight/etc/supervisord.conf")
+
+
 @pytest.fixture
 def jupyter(container: Machine) -> int:
     return container.loaded.manifest.jupyter.port
@@ -52,8 +55,8 @@ def test_the_ports_of_apps_answer_from_the_first_second(container: Machine) -> N
 
 def test_supervisor_keeps_the_first_three_alive(container: Machine) -> None:
     for program in ("jupyterlab", "portal", "init"):
-        status = container.run("firstlight", "supervisorctl", "status", program)
-        assert "RUNNING" in status or "EXITED" in status, status
+        status = container.run(*SUPERVISORCTL, "status", program)
+        assert "RUNNING" in status, status
 
 
 def test_init_runs_and_tells(container: Machine) -> None:
@@ -68,6 +71,16 @@ def test_the_container_is_healthy(container: Machine) -> None:
     assert container.container.attrs["State"]["Health"]["Status"] == "healthy"
 
 
+@pytest.mark.boot_log(
+    allow=[
+        # Its folder is only for the user that supervisord runs as.
+        "Server 'unix_http_server' running without any HTTP authentication checking",
+        # Platforms put their own TLS in front.
+        "The Jupyter server is listening on all IP addresses and not using encryption",
+        # Caddy's opinion of indentation.
+        "Caddyfile input is not formatted",
+    ]
+)
 def test_the_boot_log_has_no_complaint(container: Machine, request: pytest.FixtureRequest) -> None:
     marker = request.node.get_closest_marker("boot_log")
     assert container.complaints(list(marker.kwargs.get("allow", [])) if marker else []) == []
@@ -96,7 +109,9 @@ def test_the_token_is_for_its_owner_only(container: Machine) -> None:
 def test_files_belong_to_the_user_and_only_the_user_may_write(container: Machine) -> None:
     user = container.loaded.manifest.image.user
     assert container.host.file("/workspace/.firstlight").user == user
-    assert container.run("find", "/opt/firstlight", "-xdev", "!", "-type", "l", "-perm", "-o+w").split() == []
+    loose = container.run("find", "/opt/firstlight", "-xdev", "!", "-type", "l", "-perm", "-o+w").split()
+    # uv leaves an empty lock in the environments that it makes.
+    assert [file for file in loose if not file.endswith("/.lock")] == []
 
 
 def test_every_process_runs_as_the_image_s_user(container: Machine) -> None:

@@ -1,0 +1,90 @@
+"""Which tests an image has, and what becomes of their result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import docker as docker_sdk
+import pytest
+
+from images import engine, push, records, testing
+from images.trouble import Trouble
+from manifests import load
+from manifests.load import Loaded
+from tests.images.registry import Registry
+
+CHILD = """
+manifest: 1
+name: child
+extends: parent.yaml
+test: [young]
+"""
+PARENT = """
+manifest: 1
+name: parent
+image: {base: localhost/none}
+test: [old]
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
+    """A manifest with a parent, each with a test beside it; `boot` is one that the small image passes."""
+    for name, text in (("child.yaml", CHILD), ("parent.yaml", PARENT)):
+        (tmp_path / name).write_text(text)
+    for name in ("boot", "old", "young"):
+        (tmp_path / f"test_{name}.py").write_text(f"def test_{name}() -> None:\n    pass\n")
+    return load.load(str(tmp_path / "child.yaml"))
+
+
+def test_a_child_has_its_parents_tests_too(child: Loaded) -> None:
+    assert [path.name for path in testing.files(child)] == ["test_boot.py", "test_old.py", "test_young.py"]
+
+
+def test_a_test_that_there_is_not_is_named_with_the_nearest(child: Loaded) -> None:
+    wrong = replace(child, manifest=child.manifest.model_copy(update={"test": ["dmeo"]}))
+    with pytest.raises(Trouble, match=r"child names a test 'dmeo' that there is not\n.*\nhint: did you mean `demo`\?"):
+        testing.files(wrong)
+    alone = replace(child, manifest=child.manifest.model_copy(update={"test": ["zzz"]}))
+    with pytest.raises(Trouble, match=r"write tests/images/test_zzz.py"):
+        testing.files(alone)
+
+
+def test_passing_opens_the_way_to_the_registry(
+    child: Loaded, small: str, registry: Registry, monkeypatch: pytest.MonkeyPatch, docker: docker_sdk.DockerClient
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
+    assert not testing.passed(small)
+    assert testing.run_test(child, image=small) == 0
+    assert testing.passed(small)
+    assert records.tested(docker.images.get(small).attrs) is not None
+    assert push.push(small, f"{registry.host}/tested").digest
+
+
+def test_failing_closes_it_again(child: Loaded, small: str, docker: docker_sdk.DockerClient) -> None:
+    records.remember(docker.images.get(small).attrs, small, [])
+    (child.path.parent / "test_young.py").write_text("def test_young() -> None:\n    assert False\n")
+    assert testing.run_test(child, image=small) == 1
+    assert not testing.passed(small)
+
+
+def test_no_test_at_all_is_no_pass(child: Loaded, small: str) -> None:
+    for file in child.path.parent.glob("test_*.py"):
+        file.write_text("")
+    assert testing.run_test(child, image=small) == 1
+
+
+def test_an_image_that_is_not_there_is_explained(child: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
+    assert testing.run_test(child) == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "error: there is no image child:dev",
+        "hint: `./buildkit.py build child` makes it",
+    ]
+
+
+def test_pushing_without_a_registry_is_explained(child: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
+    from manifests import lock
+
+    assert engine.run_build(child, lock.Lock(), push=True) == 1
+    assert capsys.readouterr().err == "error: --push needs to know where to\nhint: add --registry HOST/PATH\n"
