@@ -82,7 +82,6 @@ class Dispatcher:
             job.stop.set()
         self._workers.stop()
         self.lease.release()
-        self.sources.close()
         self._asking.shutdown(wait=False, cancel_futures=True)
         self._reading.shutdown(wait=False, cancel_futures=True)
 
@@ -298,8 +297,8 @@ class Dispatcher:
             job.done = job.high = job.base
             job.moved = time.monotonic()
             job.stop = threading.Event()
-            if job.transport == "aria2" and not self._workers.installed:
-                job.transport = _next(job)
+            if job.transport == "aria2" and (job.address.secret or not self._workers.installed):
+                job.transport = "plain"
             if job.transport == "aria2":
                 open_jobs = sum(1 for j in self.queue.jobs if j.state in ("queued", "resolving", "fetching"))
                 self._workers.grow(open_jobs, self.lease.handle)
@@ -340,7 +339,7 @@ class Dispatcher:
                 endpoint = self.sources.endpoint
                 fallback.hub(file, revision, endpoint, self._environ, partial, self.root, on_bytes, stop)
             else:
-                fallback.plain(job.address.url, partial, job.size, on_bytes, stop)
+                fallback.plain(job.address, partial, job.size, on_bytes, stop)
         except verify.Cancelled:
             told = Trouble(f"{job.name}: no bytes for {self._tuning.stall:.0f} s", kind="stall")
             self.post(lambda: self._trouble(job, told) if job in self.queue.jobs else None)

@@ -22,7 +22,7 @@ from typing import Any
 
 from init.fetch import web
 from init.fetch.job import control, discard
-from init.fetch.sources import HubFile, hub_process
+from init.fetch.sources import Address, HubFile, hub_process
 from init.fetch.trouble import HUB, Trouble, bare, refusal
 from init.fetch.verify import Cancelled
 
@@ -30,7 +30,7 @@ BLOCK = 1 << 18
 OnBytes = Callable[[int], None]
 
 
-def plain(url: str, partial: Path, size: int | None, on_bytes: OnBytes, cancel: threading.Event) -> None:
+def plain(address: Address, partial: Path, size: int | None, on_bytes: OnBytes, cancel: threading.Event) -> None:
     """Complete `partial` over one connection. Raises Trouble, OSError, Cancelled."""
     if size is None:
         discard(partial)
@@ -42,18 +42,19 @@ def plain(url: str, partial: Path, size: int | None, on_bytes: OnBytes, cancel: 
     mode = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(partial, mode, 0o644), "r+b", buffering=0) as file:
         for start, end in gaps:
-            done = _range(url, file.fileno(), start, end, done, on_bytes, cancel)
+            done = _range(address, file.fileno(), start, end, done, on_bytes, cancel)
         if size is not None:
             os.ftruncate(file.fileno(), size)
     control(partial).unlink(missing_ok=True)
 
 
 def _range(
-    url: str, handle: int, start: int, end: int | None, done: int, on_bytes: OnBytes, cancel: threading.Event
+    address: Address, handle: int, start: int, end: int | None, done: int, on_bytes: OnBytes, cancel: threading.Event
 ) -> int:
     """Write the bytes [start, end) of a file; gives `done` with them added."""
     headers = {} if start == 0 and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
-    reply = web.follow(url, headers=headers)
+    url = address.url
+    reply = web.follow(url, headers=headers, secret=address.secret)
     with contextlib.closing(reply.body):
         if reply.status not in (200, 206):
             raise refusal(reply.status, bare(url), retry_after=reply.headers.get("Retry-After"))
@@ -120,14 +121,13 @@ def hub(
     folder = root / ".firstlight-hub" / name
     folder.mkdir(parents=True, exist_ok=True)
     order = {
-        "id": 0,
         "repo": file.repo,
         "path": file.path,
         "revision": revision,
         "endpoint": endpoint,
         "folder": str(folder),
     }
-    process = hub_process(environ, "download")
+    process = hub_process(environ)
     watch = threading.Thread(target=_watch, args=(process, folder, on_bytes, cancel), daemon=True, name="hub-bytes")
     watch.start()
     out, _ = process.communicate(json.dumps(order) + "\n")

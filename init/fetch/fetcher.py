@@ -96,7 +96,7 @@ class Fetcher:
         for attempt in range(4):
             try:
                 address = self._dispatcher.sources.resolve(url, None, known=sha256 is not None)
-                fallback.plain(address.url, partial, address.size, lambda _: None, cancel)
+                fallback.plain(address, partial, address.size, lambda _: None, cancel)
                 break
             except Trouble as trouble:
                 if not trouble.retry or attempt == 3:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +36,8 @@ class Address:
     revision: str | None = None
     tag: str | None = None
     """ETag, to tell one version of a plain file from another."""
+    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers that the hub wants for a file which it keeps itself: sent by Python, to this address only."""
     made: float = field(default_factory=time.monotonic)
 
     @property
@@ -58,16 +58,12 @@ def hub_file(url: str) -> HubFile | None:
 
 
 class Sources:
-    """Resolves addresses. Thread-safe; the tokens stay here and in the hub's process."""
+    """Resolves addresses, with the tokens, which go no further. Thread-safe."""
 
     def __init__(self, environ: Mapping[str, str]):
         self.environ = environ
         self.endpoint = (environ.get("HF_ENDPOINT") or HUB_ENDPOINT).rstrip("/")
         self.civitai = (environ.get("CIVITAI_ENDPOINT") or CIVITAI_ENDPOINT).rstrip("/")
-        self._hub = _Hub(environ)
-
-    def close(self) -> None:
-        self._hub.close()
 
     def resolve(self, url: str, revision: str | None, *, known: bool) -> Address:
         """The address of a file; `known`: size and hash are known already. Raises Trouble."""
@@ -82,30 +78,36 @@ class Sources:
         file = hub_file(url)
         if file is None:
             raise Trouble(f"{url} is not of the form hf://owner/repo/path", retry=False, kind="refused")
-        order = {"repo": file.repo, "path": file.path, "revision": revision, "endpoint": self.endpoint}
-        reply = self._hub.ask(order)
-        if "url" in reply:
-            etag = reply["etag"] or ""
-            return Address(
-                reply["url"],
-                reply["size"],
-                etag if len(etag) == 64 else None,
-                etag if len(etag) == 40 else None,
-                reply["revision"],
-                etag,
+        token = self.environ.get("HF_TOKEN")
+        headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {token}"} if token else {})}
+        asked = f"{self.endpoint}/{file.repo}/resolve/{quote(revision, safe='')}/{quote(file.path)}"
+        for _ in range(5):
+            reply = web.ask(asked, method="HEAD", headers=headers)
+            reply.body.close()
+            target = reply.location
+            # A renamed repository redirects within the hub; with the size it is the file's address elsewhere.
+            if target is None or "X-Linked-Size" in reply.headers or not self._at_hub(target):
+                break
+            asked = target
+        if reply.status >= 400 or (target is None and reply.status != 200):
+            raise refusal(
+                reply.status,
+                f"{file.repo}/{file.path}",
+                code=reply.headers.get("X-Error-Code", ""),
+                retry_after=reply.headers.get("Retry-After"),
+                service=HUB,
+                token=bool(token),
+                page=f"{self.endpoint}/{file.repo}",
             )
-        if reply.get("status") is None:
-            host = urlsplit(self.endpoint).hostname
-            raise Trouble(f"{file.path}: {host} does not answer ({reply['error']})", hint="check the network")
-        raise refusal(
-            reply["status"],
-            f"{file.repo}/{file.path}",
-            code=reply["code"],
-            retry_after=reply["retry_after"],
-            service=HUB,
-            token=bool(self.environ.get("HF_TOKEN")),
-            page=f"{self.endpoint}/{file.repo}",
-        )
+        etag = (reply.headers.get("X-Linked-ETag") or reply.headers.get("ETag") or "").removeprefix("W/").strip('"')
+        linked = reply.headers.get("X-Linked-Size", "")
+        size = int(linked) if linked.isdigit() else None if target else web.length(reply)
+        sha256, blob = (etag if len(etag) == length else None for length in (64, 40))
+        secret = {"Authorization": f"Bearer {token}"} if token and target is None else {}
+        return Address(target or asked, size, sha256, blob, reply.headers.get("X-Repo-Commit"), etag, secret)
+
+    def _at_hub(self, url: str) -> bool:
+        return urlsplit(url).netloc == urlsplit(self.endpoint).netloc
 
     def _from_civitai(self, version: str, known: bool) -> Address:
         token = self.environ.get("CIVITAI_TOKEN")
@@ -157,12 +159,12 @@ def _check(reply: web.Reply, what: str, service: Any, token: bool, page: str) ->
         raise refusal(reply.status, what, retry_after=after, service=service, token=token, page=page)
 
 
-def hub_process(environ: Mapping[str, str], verb: str) -> subprocess.Popen[str]:
+def hub_process(environ: Mapping[str, str]) -> subprocess.Popen[str]:
     """`init.fetch.hub` with the token in its environment."""
     home = str(Path(__file__).resolve().parents[2])
     extra = {"PYTHONPATH": home, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "init.fetch.hub", verb],
+        [sys.executable, "-m", "init.fetch.hub"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -170,87 +172,3 @@ def hub_process(environ: Mapping[str, str], verb: str) -> subprocess.Popen[str]:
         env={**os.environ, **environ, **extra},
         start_new_session=True,
     )
-
-
-class _Hub:
-    """The resolving process: started for the first question, ended when nobody has asked for a while."""
-
-    IDLE = 20.0
-
-    def __init__(self, environ: Mapping[str, str]):
-        self._environ = environ
-        self._lock = threading.Lock()
-        self._numbers = itertools.count()
-        self._process: subprocess.Popen[str] | None = None
-        self._waiting: dict[int, tuple[threading.Event, dict[str, Any]]] = {}
-        self._asked = 0.0
-
-    def ask(self, order: dict[str, Any], within: float = 90.0) -> dict[str, Any]:
-        """The answer; without `status` and `url` when there was none."""
-        event, reply = threading.Event(), dict[str, Any]()
-        with self._lock:
-            number = next(self._numbers)
-            self._waiting[number] = (event, reply)
-            self._asked = time.monotonic()
-            process = self._process
-            if process is None or process.poll() is not None:
-                process = self._process = hub_process(self._environ, "resolve")
-                threading.Thread(target=self._read, args=(process,), daemon=True, name="hub").start()
-                threading.Thread(target=self._retire, args=(process,), daemon=True, name="hub-idle").start()
-            assert process.stdin is not None
-            try:
-                process.stdin.write(json.dumps({"id": number, **order}) + "\n")
-                process.stdin.flush()
-            except OSError:
-                pass
-        if not event.wait(within):
-            reply = {}
-        with self._lock:
-            self._waiting.pop(number, None)
-            self._asked = time.monotonic()
-        return reply or {"error": "no answer in time"}
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            found = json.loads(line)
-            with self._lock:
-                waiting = self._waiting.get(found["id"])
-            if waiting:
-                waiting[1].update(found)
-                waiting[0].set()
-        process.wait()
-        with self._lock:
-            if self._process is process:
-                self._process = None
-                for event, reply in self._waiting.values():
-                    reply.setdefault("error", "the hub client ended")
-                    event.set()
-
-    def _retire(self, process: subprocess.Popen[str]) -> None:
-        while process.poll() is None:
-            with self._lock:
-                idle = not self._waiting and time.monotonic() - self._asked > self.IDLE
-            if idle:
-                self._end(process)
-                return
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1.0)
-
-    def _end(self, process: subprocess.Popen[str]) -> None:
-        with self._lock:
-            if self._process is process:
-                self._process = None
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        try:
-            process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-    def close(self) -> None:
-        with self._lock:
-            process = self._process
-        if process is not None:
-            self._end(process)

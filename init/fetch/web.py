@@ -55,10 +55,19 @@ def ask(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = No
     return Reply(answer.status, answer.headers, url, answer)
 
 
-def follow(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, within: float = 30.0) -> Reply:
-    """A request that follows up to ten redirects; `headers` must hold nothing secret."""
+def follow(
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    secret: Mapping[str, str] | None = None,
+    within: float = 30.0,
+) -> Reply:
+    """A request that follows up to ten redirects; `secret` headers go to the first host only."""
+    first = urlsplit(url).netloc
     for _ in range(10):
-        reply = ask(url, method=method, headers=headers, within=within)
+        own = secret if secret and urlsplit(url).netloc == first else {}
+        reply = ask(url, method=method, headers={**(headers or {}), **own}, within=within)
         target = reply.location
         if target is None:
             return reply
