@@ -161,6 +161,21 @@ class Environment:
                 raise
             self._note.unlink(missing_ok=True)
 
+    def damaged(self) -> set[str]:
+        """Canonical names of the packages whose files are not all there."""
+        names = (folder.name.removesuffix(".dist-info").rpartition("-")[0] for folder in self.unfinished())
+        return {canonicalize_name(name) for name in names}
+
+    def repair(self, versions: Mapping[str, str]) -> None:
+        """Bring back these versions, and every package that has lost files. Raises StageFailed."""
+        installed = self.installed()
+        again = {name: installed[name] for name in self.damaged()}
+        wanted = {**again, **versions}
+        self.install(
+            [f"{name}=={version}" for name, version in wanted.items()],
+            *(word for name in wanted for word in ("--reinstall-package", name)),
+        )
+
     def unfinished(self) -> list[Path]:
         """The `.dist-info` folders of packages whose files are not all there."""
         return [folder for folder in self.packages.glob("*.dist-info") if not self._whole(folder)]
