@@ -189,6 +189,7 @@ class Attempt:
             results=self.results,
             fetcher=self.fetcher() if _fetches(self.stage) else None,
             part=self.part,
+            baking=self.echo is not None,
         )
 
     def _report(

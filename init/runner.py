@@ -32,7 +32,7 @@ from init.store import Store
 from init.verbs import Verbs
 
 TICK = 1.0
-PATIENCE = 10.0
+PATIENCE = 8.0
 """Seconds that stages get to end when the runner is asked to."""
 
 

@@ -73,7 +73,7 @@ def select(plan: Plan, environ: Mapping[str, str], changes: Changes | None = Non
             continue
         elif name not in names:
             problems.append(
-                f"{plan.select.env} names the set {name!r}, which {plan.image} has not{closest(name, names)}"
+                f"{plan.select.env} names the set {name!r}, which {plan.image} does not have{closest(name, names)}"
             )
         elif word.startswith("-"):
             chosen.discard(name)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from init import process
 from init.plan import Plan, ServiceSpec
 from init.programs import NoProgram, NoSupervisor, NotStarted, Program, Programs
 from init.readiness import Answer, probe
@@ -17,8 +18,8 @@ from init.store import Store
 
 WINDOW = 600.0
 """Seconds within which restarts are counted."""
-PACE_STARTING, PACE_READY = 0.1, 2.0
-BUSY = 10
+PACE_STARTING, PACE_READY = 0.1, 1.0
+BUSY = 15
 """Probes in a row that a ready service may leave unanswered: apps do not answer while they compute."""
 
 
@@ -98,10 +99,10 @@ class Watcher:
         self._count(program)
         while self._ends and self._ends[0] < time.monotonic() - WINDOW:
             self._ends.popleft()
-        allowed = self._spec.restarts
-        if program.state == "FATAL" or len(self._ends) > allowed:
+        ends = len(self._ends) + (program.state in ("BACKOFF", "EXITED", "FATAL"))
+        if program.state == "FATAL" or ends > self._spec.restarts:
             self._programs.stop(self._spec.id)
-            often = f"ended {len(self._ends)} times within ten minutes" if self._ends else "does not start"
+            often = "ended at once" if ends == 1 else f"ended {ends} times within ten minutes"
             self._fail(f"{often}{self._last_words(program)}")
             return True
         if program.state in ("STOPPED", "STOPPING"):
@@ -145,7 +146,7 @@ class Watcher:
             return
         within = self._spec.ready.within if self._spec.ready else WINDOW
         if self._state == "ready":
-            self._unanswered += 3 if answer.refused else 1
+            self._unanswered += 5 if answer.refused else 1
             if self._unanswered < BUSY:
                 return
             self._began = time.monotonic()
@@ -174,16 +175,15 @@ class Watcher:
         self._say("failed", f"{message}; see `firstlight logs {self._spec.id}`")
 
     def _last_words(self, program: Program) -> str:
-        line = program.reason or (last_line(program.log) if program.log else "")
-        return f", last with: {line}" if line else ""
+        words = (last_words(program.log) if program.log else "") or program.reason
+        return f", last with: {words}" if words else ""
 
 
-def last_line(log: Path, within: int = 4096) -> str:
-    """The last line with text of a log, or nothing."""
+def last_words(log: Path, within: int = 4096) -> str:
+    """The line near the end of a log that tells most about a failure, or nothing."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - within))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            return process.gist(file.read().decode("utf-8", "replace").splitlines()[-20:], 1)
     except OSError:
         return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

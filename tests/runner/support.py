@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -94,11 +95,18 @@ class House:
 
     @contextmanager
     def running(self, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+        before = time.time()
         process = self.start(**environ)
         try:
+            until(lambda: self.fresh(before) or process.poll() is not None, what="a state of this runner")
             yield process
         finally:
             stop(process)
+
+    def fresh(self, since: float) -> bool:
+        """Whether the state is of a runner that started after `since`: a former one left its own."""
+        snapshot = self.snapshot()
+        return snapshot is not None and (snapshot.boot.runner_started or 0.0) >= since - 0.05
 
     def snapshot(self) -> state.Snapshot | None:
         return state.read(self.paths.state)

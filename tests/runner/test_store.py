@@ -1,0 +1,157 @@
+"""State and events under fire."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from init import state, store
+from init.redact import Redactor
+from init.state import Boot, FileState, ServiceState, Snapshot, StageState
+from init.store import Store, events
+from tests.waiting import until
+
+
+def snapshot(boot: str = "b1") -> Snapshot:
+    stages = [StageState(f"s{n}", "command", f"S{n}", []) for n in range(8)]
+    return Snapshot("test", "Test", Boot(boot, 1.0), stages=stages, services=[ServiceState("app", "App", ["s1"])])
+
+
+def opened(folder: Path, boot: str = "b1", run: Path | None = None) -> Store:
+    made = Store(snapshot(boot), folder, run, Redactor(["tops3cret"]))
+    made.start()
+    return made
+
+
+def test_the_state_is_whole_at_every_moment(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    until((tmp_path / "state.json").exists)
+    done = threading.Event()
+    read: list[int] = []
+
+    def reader() -> None:
+        count = 0
+        while not done.is_set():
+            found = state.read(tmp_path)
+            assert found is not None
+            assert len(found.stages) == 8
+            count += 1
+        read.append(count)
+
+    def writer(number: int) -> None:
+        for turn in range(60):
+            kept.stage(f"s{number}", state="running", message=f"turn {turn}", bytes_done=turn)
+            kept.file(FileState(f"f{turn % 7}", "set", "fetching", turn))
+            kept.stage(f"s{number}", state="verifying")
+
+    readers = [threading.Thread(target=reader) for _ in range(2)]
+    writers = [threading.Thread(target=writer, args=(number,)) for number in range(8)]
+    for thread in readers + writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    kept.flush()
+    done.set()
+    for thread in readers:
+        thread.join()
+    kept.close()
+    assert len(read) == 2
+    found = [event for event in events(tmp_path) if event["event"] == "stage"]
+    assert len(found) == 8 * 60 * 2
+    for number in range(8):
+        states = [event["state"] for event in found if event["id"] == f"s{number}"]
+        assert states == ["running", "verifying"] * 60
+    assert [event["at"] for event in found] == sorted(event["at"] for event in found)
+
+
+def test_a_transition_is_written_at_once_and_progress_soon(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.stage("s0", state="running")
+    kept.flush()
+    found = state.read(tmp_path)
+    assert found is not None and found.stages[0].state == "running"
+    kept.stage("s0", bytes_done=7)
+    until(lambda: (state.read(tmp_path) or snapshot()).stages[0].bytes_done == 7, within=5)
+    kept.close()
+
+
+def test_no_secret_gets_through(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.stage(
+        "s0", state="failed", message="got tops3cret from https://a.b/c?sig=1", result={"url": "https://a.b/c?sig=2"}
+    )
+    kept.service("app", state="failed", message="tops3cret", consequence="tops3cret")
+    kept.file(FileState("x", "set", "failed", message="https://a.b/c?sig=3"))
+    kept.top("failed", "tops3cret")
+    kept.close()
+    for file in tmp_path.iterdir():
+        text = file.read_text()
+        assert "tops3cret" not in text
+        assert "sig=" not in text
+
+
+def test_a_line_cut_short_spoils_only_itself(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.stage("s0", state="running")
+    kept.close()
+    with (tmp_path / store.EVENTS).open("a") as file:
+        file.write('{"at": 5, "event": "sta')
+    kept = opened(tmp_path, "b2")
+    kept.stage("s1", state="running")
+    kept.close()
+    assert [(event["boot"], event["event"]) for event in events(tmp_path)] == [
+        ("b1", "boot"),
+        ("b1", "stage"),
+        ("b2", "boot"),
+        ("b2", "stage"),
+    ]
+
+
+def test_events_do_not_grow_without_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LARGEST", 4000)
+    kept = opened(tmp_path)
+    for turn in range(60):
+        kept.stage("s0", state="running", message="x" * 200)
+        kept.stage("s0", state="failed")
+        if turn % 5 == 0:
+            kept.flush()
+    kept.close()
+    sizes = {file.name: file.stat().st_size for file in tmp_path.glob("events*")}
+    assert set(sizes) == {store.EVENTS, store.EVENTS_BEFORE}
+    assert max(sizes.values()) < 12000
+
+
+def test_a_workspace_that_cannot_be_written_leaves_the_state_of_this_container(tmp_path: Path) -> None:
+    (tmp_path / "workspace").write_text("not a folder")
+    folder, run = tmp_path / "workspace" / ".firstlight", tmp_path / "run"
+    kept = opened(folder, run=run)
+    kept.stage("s0", state="failed", message="no space left on device")
+    kept.flush()
+    found = state.read(run)
+    assert found is not None and found.stages[0].message == "no space left on device"
+    (tmp_path / "workspace").unlink()
+    kept.stage("s0", state="running")
+    kept.close()
+    assert [event["state"] for event in events(folder) if event["event"] == "stage"] == ["failed", "running"]
+    assert state.read(folder) == state.read(run)
+
+
+def test_parts_of_killed_writers_are_cleared_away(tmp_path: Path) -> None:
+    part = tmp_path / ".state.json.old"
+    part.write_text("{")
+    part.touch()
+    import os
+
+    os.utime(part, (1, 1))
+    opened(tmp_path).close()
+    assert not part.exists()
+
+
+def test_events_are_lines_of_json_with_their_schema_first(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    first = json.loads((tmp_path / store.EVENTS).read_text().splitlines()[0])
+    assert (first["schema"], first["event"], first["image"]) == (state.EVENT_SCHEMA, "boot", "test")
+    assert first["needs"]["service:app"] == ["s1"]
