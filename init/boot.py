@@ -109,7 +109,9 @@ def _connect(path: Path) -> bool:
         try:
             client.connect(str(path))
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            client.recv(1)
+            # To the end: supervisord reports an answer that it cannot deliver.
+            while client.recv(65536):
+                pass
         except OSError:
             return False
     return True
