@@ -66,8 +66,7 @@ def prepare(place: Ground, loaded: Loaded, lock: Lock, environ: Mapping[str, str
     plan = load(files["plan.json"])
     for name, target in render.places(files).items():
         render.put(home / target, files[name], program=name == "firstlight")
-    origins = shipped.origins(loaded)
-    shipped.copy(origins, sorted(origins), plan.paths.files)
+    shipped.copy(loaded, shipped.paths(plan), plan.paths.files)
     _link(home / "init", ground.REPO / "init")
     _control(home, loaded.manifest.jupyter.packages, environ)
     return plan

@@ -178,7 +178,10 @@ def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
 
 def _loopback(public: int | None, taken: set[int]) -> int:
     """A port that nothing else of this image has; the same one whenever the manifest is the same."""
-    port: int = SPARE if public is None else expand.listen(public)
+    if public is None:
+        port = SPARE
+    else:
+        port = public + 10_000 if public <= 55_535 else public - 10_000
     while port in taken:
         port = SPARE if port < SPARE else port + 1
     return port
