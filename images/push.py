@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import time
@@ -152,6 +153,7 @@ def push(tag: str, registry: str, *, client: docker.DockerClient | None = None, 
     reference = f"{repository}:{version}"
     print(f"pushing {reference} ({image.attrs['Size'] / 1e6:.0f} MB)", file=out, flush=True)
     began = time.monotonic()
+    known = reference in image.tags
     try:
         image.tag(repository, version)
         transfer = follow(client.api.push(repository, version, stream=True, decode=True), out)
@@ -160,6 +162,10 @@ def push(tag: str, registry: str, *, client: docker.DockerClient | None = None, 
         raise _refused(str(error.explanation or error)) from None
     except DockerException as error:
         raise _refused(str(error)) from None
+    finally:
+        if not known:
+            with contextlib.suppress(DockerException):
+                client.images.remove(reference)
     if transfer.digest and held != transfer.digest:
         raise Trouble(
             f"{reference} is not what was pushed",
