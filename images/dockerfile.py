@@ -10,8 +10,10 @@ from images import shipped
 from init.plan import KernelSpec, Plan, PythonSpec, Stage
 
 if TYPE_CHECKING:
+    from manifests.load import Loaded
     from manifests.lock import Lock
     from manifests.model import Manifest
+    from manifests.problems import Problem
 
 PACKAGES = (
     "aria2",
@@ -46,6 +48,21 @@ class Baked:
     parts: list[str]
     """`I/N` for each layer; one empty text when it is not divided."""
     secrets: list[str]
+
+
+def refusals(loaded: Loaded) -> list[Problem]:
+    """What a Dockerfile has no way to say."""
+    from manifests.problems import Problem
+
+    problems = []
+    for name in loaded.manifest.image.labels:
+        if "=" in name or "\n" in name:
+            what = "an `=`" if "=" in name else "a line break"
+            place = loaded.keys.get(("image", "labels", name))
+            problems.append(
+                Problem(place, f"the label's name holds {what}", "labels are called like `org.example.name`")
+            )
+    return problems
 
 
 def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running: list[str]) -> dict[str, Any]:

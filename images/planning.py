@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from manifests.load import Loaded
     from manifests.lock import Lock
 
+LOOPBACK = 10_000
+"""How far from its public port the program behind it listens."""
 SPARE = 20_000
 """Where the search for a loopback port begins when the usual one is taken."""
 USES: dict[str, Resource] = {
@@ -178,10 +180,9 @@ def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
 
 def _loopback(public: int | None, taken: set[int]) -> int:
     """A port that nothing else of this image has; the same one whenever the manifest is the same."""
-    if public is None:
-        port = SPARE
-    else:
-        port = public + 10_000 if public <= 55_535 else public - 10_000
+    port = SPARE
+    if public is not None:
+        port = public + LOOPBACK if public + LOOPBACK < 65_536 else public - LOOPBACK
     while port in taken:
         port = SPARE if port < SPARE else port + 1
     return port

@@ -40,10 +40,11 @@ def shell(value: object) -> str:
     return shlex.quote(str(value))
 
 
-def supervisor(value: object, word: bool = False) -> str:
+def supervisor(value: object, word: bool = False, expansions: int = 1) -> str:
     """A value in supervisord.conf; with `word` one word of a `command`.
 
-    supervisor strips a value, cuts it at a `;` or `#` that follows white space, and then expands `%(name)s`.
+    supervisor strips a value, cuts it at a `;` or `#` that follows white space, and then expands `%(name)s`: once, and
+    that of `stdout_logfile` and `stderr_logfile` twice.
     """
     text = str(value)
     if re.search(r"[\0\r\n]", text):
@@ -55,7 +56,7 @@ def supervisor(value: object, word: bool = False) -> str:
         raise Unquotable(text, "supervisord.conf", "it would begin a comment there")
     elif text != text.strip():
         raise Unquotable(text, "supervisord.conf", "it begins or ends with white space")
-    return text.replace("%", "%%")
+    return text.replace("%", "%" * 2**expansions)
 
 
 def caddy(value: object) -> str:

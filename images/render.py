@@ -30,7 +30,8 @@ OWNED = ("bake", "files", "init", "jupyter", "pages")
 def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None = None) -> dict[str, str]:
     """Text by file name. `base` is the base image to take instead of the manifest's.
 
-    Raises quoting.Unquotable for a value that a syntax cannot express, FileNotFoundError for a missing shipped file.
+    Raises Refused for what a Dockerfile cannot say, quoting.Unquotable for a path that a configuration cannot hold,
+    FileNotFoundError for a missing shipped file.
     """
     manifest = loaded.manifest
     plan = planning.plan(loaded, lock, layout)
@@ -41,6 +42,10 @@ def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None 
         files["jupyter.txt"] = "".join(f"{line}\n" for line in manifest.jupyter.packages)
         files["constraints.txt"] = control.constraints()
     if not layout.local:
+        if problems := dockerfile.refusals(loaded):
+            from manifests.problems import Refused
+
+            raise Refused(problems)
         for stage in planning.baked(plan):
             files[dockerfile.excerpt_name(stage)] = dump(planning.excerpt(plan, stage))
         values = dockerfile.values(manifest, lock, plan, base, list(places(files)))
@@ -112,7 +117,7 @@ def diff(files: Mapping[str, str], folder: Path) -> str:
     parts: list[str] = []
     for name in sorted({*files, *_stale(files, folder)}):
         path = folder / name
-        before = path.read_text(encoding="utf-8") if path.is_file() else None
+        before = path.read_bytes().decode() if path.is_file() else None
         after = files.get(name)
         if before != after:
             parts += difflib.unified_diff(
