@@ -32,7 +32,7 @@ OPTIONS = {
     "rpc-listen-all": "false",
     "quiet": "true",
     "summary-interval": "0",
-    "user-agent": AGENT,
+    "user-agent": f"{AGENT} aria2",
     "max-concurrent-downloads": "64",
     "min-split-size": "1M",
     "disk-cache": "32M",
@@ -179,17 +179,16 @@ class Aria2:
 
     def stop(self) -> None:
         """End it; control files are saved. Killed when it does not obey."""
-        if self.alive and self._rpc is not None:
-            with contextlib.suppress(OSError, KeyError):
-                self._call("aria2.forceShutdown")
-        elif self.alive:
-            self.process.terminate()
-        try:
-            self.process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            self.kill()
         if self._rpc is not None:
             self._rpc.close()
+        # The first one lets it wait for its connections, the second does not; control files are saved by both.
+        for within in (0.05, 5.0):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.terminate()
+                self.process.wait(within)
+                break
+        else:
+            self.kill()
         self._configuration.unlink(missing_ok=True)
 
     def kill(self) -> None:

@@ -186,12 +186,18 @@ class Dispatcher:
 
     def _looked(self, job: Job) -> None:
         if job.present:
-            job.done = job.size or 0
-            self._turn(job, "done")
+            self._complete(job)
         elif _unknown(job) and job.address is None:
             self._ask(job)
-        else:
+        elif self.queue.merge(job) is job:
             self._turn(job, "queued")
+
+    def _complete(self, job: Job) -> None:
+        if set(job.paths) <= job.present:
+            self._turn(job, "done")
+        else:
+            # Somebody has asked for the same content under another path meanwhile.
+            self._look(job)
 
     def _ask(self, job: Job) -> None:
         known = not _unknown(job)
@@ -215,9 +221,7 @@ class Dispatcher:
         if known:
             self._begin(job)
             return
-        job.state = "queued"
-        if self.queue.merge(job) is job:
-            self._look(job)
+        self._look(job)
 
     def _do(self, pool: ThreadPoolExecutor, job: Job, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Work in a pool; what follows, or the trouble, is decided here."""
@@ -393,7 +397,7 @@ class Dispatcher:
     def _arrived(self, job: Job) -> None:
         self._count(job)
         self._turn(job, "verifying")
-        self._do(self._reading, job, lambda: self._verify(job), lambda _: self._turn(job, "done"))
+        self._do(self._reading, job, lambda: self._verify(job), lambda _: self._complete(job))
 
     def _verify(self, job: Job) -> None:
         """Read a complete file back and give it its name, in a pool's thread. Raises Trouble, OSError, Cancelled."""
@@ -463,7 +467,8 @@ class Dispatcher:
             job.transport, wait = _next(job), 0.0
         elif job.tries % 3 == 0:
             job.address, job.transport = None, _next(job)
-        if not trouble.retry or job.tries > self._tuning.tries:
+        patience = 2 if trouble.kind == "busy" else 1
+        if not trouble.retry or job.tries > self._tuning.tries * patience:
             self._fail(job, trouble)
             return
         job.not_before = time.monotonic() + wait

@@ -33,7 +33,10 @@ def place(root: Path, path: str) -> Path:
             raise Trouble(f"{path!r} is a folder already", hint=f"move {final} away", retry=False, kind="refused")
     except OSError as error:
         raise Trouble(
-            f"{path!r}: its folder cannot be made ({error.strerror})", hint=f"check {final.parent}", kind="space"
+            f"{path!r}: its folder cannot be made ({error.strerror})",
+            hint=f"check {final.parent}",
+            retry=False,
+            kind="disk",
         ) from None
     return final
 

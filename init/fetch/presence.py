@@ -16,14 +16,14 @@ from init.fetch.places import place
 
 def look(job: Job, root: Path, ledger: Ledger, on_bytes: Callable[[int], None] | None = None) -> None:
     """Fill `job.present`, reading only files that the ledger does not vouch for. Raises OSError, Trouble, Cancelled."""
-    for path in job.paths:
+    for path in list(job.paths):
         place(root, path)
         line = ledger.current(root, path)
         if line is not None and _vouches(line, job):
             job.size, job.sha256 = line.size, job.sha256 or line.sha256 or None
             job.commit = job.commit or line.commit
             job.present.add(path)
-    for path in job.paths:
+    for path in list(job.paths):
         if path not in job.present and (root / path).is_file():
             _adopt(job, root, path, ledger, on_bytes)
     if not job.present and job.sha256:
@@ -36,7 +36,7 @@ def look(job: Job, root: Path, ledger: Ledger, on_bytes: Callable[[int], None] |
 def share(job: Job, root: Path, ledger: Ledger) -> None:
     """Give all paths of a job the content of the one that is there. Raises OSError, Trouble."""
     source = next((path for path in job.paths if path in job.present), None)
-    for path in job.paths if source else ():
+    for path in list(job.paths) if source else ():
         if path not in job.present:
             assert source is not None
             duplicate(root / source, place(root, path))

@@ -49,7 +49,7 @@ class Queue:
                 if job.sha256 and spec.sha256
                 else ((job.url, job.revision) == (spec.url, spec.revision))
             )
-            if same and (job.state not in ("verifying", "checking") or spec.path in job.paths):
+            if same:
                 return job
             if spec.path in job.paths and not same:
                 raise Trouble(
@@ -63,9 +63,7 @@ class Queue:
     def merge(self, job: Job) -> Job:
         """`job`, or an older one that turned out to fetch the same content and has taken over its paths."""
         for other in self.jobs:
-            if other is job or other.state not in ("queued", "resolving", "fetching") or other.sha256 != job.sha256:
-                continue
-            if job.sha256 is None:
+            if other is job or other.state in ENDED or job.sha256 is None or other.sha256 != job.sha256:
                 continue
             other.paths += [p for p in job.paths if p not in other.paths]
             for want in job.wants:

@@ -30,6 +30,8 @@ class Fault:
     """Glob over keys."""
     server: Literal["hub", "cdn"] | None = None
     method: str | None = None
+    agent: str = "*"
+    """Glob over User-Agent."""
     after: int = 0
     """Begins when this many bytes of the file were sent, over all connections, since the fault was set."""
     times: int | None = None
@@ -46,11 +48,12 @@ class Fault:
     met: int = 0
     gone: bool = False
 
-    def matches(self, key: str, server: str, method: str) -> bool:
+    def matches(self, key: str, server: str, method: str, agent: str) -> bool:
         return (
             not self.gone
             and (self.times is None or self.met < self.times)
             and fnmatchcase(key, self.key)
+            and fnmatchcase(agent, self.agent)
             and self.server in (None, server)
             and self.method in (None, method)
         )

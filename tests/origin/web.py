@@ -43,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
     entry: Entry
+    bent: list[Fault]
+    """Faults that bend the content of the answer at hand."""
 
     def setup(self) -> None:
         super().setup()
@@ -58,6 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "_control":
             self._control()
             return
+        self.bent = []
         everything = f"{self.path}\n{self.headers}"
         self.entry = Entry(
             at=time.time(),
@@ -131,13 +134,12 @@ class Handler(BaseHTTPRequestHandler):
     def content(self, file: Published) -> None:
         """The file, or the range of it that was asked for."""
         content: Content = file.content
-        faults = self._faults(file.key)
-        for fault in faults:
+        for fault in self.bent:
             if fault.kind == "length":
                 content = Resized(content, content.size + fault.by)
         start, end, status = 0, content.size, 200
         found = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        if found and not any(f.kind == "no-range" for f in faults):
+        if found and not any(f.kind == "no-range" for f in self.bent):
             first, last = found.groups()
             start = int(first) if first else content.size - int(last)
             end = min(content.size, int(last) + 1) if first and last else content.size
@@ -149,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{content.size}")
-        if not any(f.kind == "no-range" for f in faults):
+        if not any(f.kind == "no-range" for f in self.bent):
             self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(end - start))
         self.send_header("Content-Type", "application/octet-stream")
@@ -173,12 +175,15 @@ class Handler(BaseHTTPRequestHandler):
                 if rates or origin.total:
                     step = min(step, max(16384, int(min(rates, default=4e6) / 50)))
                 for fault in faults:
-                    if fault.kind in ("expire", "reset", "stall", "truncate") and fault.method in (None, "GET"):
-                        if fault.left(key) <= 0:
+                    if fault.kind in ("expire", "reset", "stall", "truncate"):
+                        with origin.lock:
+                            allowed = min(step, fault.left(key))
+                            fault.sent[key] = fault.sent.get(key, 0) + max(0, allowed)
+                        if allowed <= 0:
                             self._interrupt(fault, key)
-                        step = min(step, fault.left(key))
+                        step = allowed
                 data: bytes | memoryview = piece[:step]
-                for fault in faults:
+                for fault in self.bent:
                     if fault.kind == "corrupt" and at <= fault.at < at + len(data):
                         copy = bytearray(data)
                         copy[fault.at - at] ^= 0xFF
@@ -189,21 +194,24 @@ class Handler(BaseHTTPRequestHandler):
                 self.entry.sent += len(data)
                 sent, at, piece = sent + len(data), at + len(data), piece[len(data) :]
                 for fault in faults:
-                    fault.sent[key] = fault.sent.get(key, 0) + len(data)
+                    if fault.kind == "status":
+                        fault.sent[key] = fault.sent.get(key, 0) + len(data)
                 if rates and (wait := begun + sent / min(rates) - time.monotonic()) > 0:
                     time.sleep(wait)
 
     # faults
 
     def _faults(self, key: str) -> list[Fault]:
-        return [f for f in self.server.origin.faults if f.matches(key, self.server.name, self.command)]
+        agent = self.headers.get("User-Agent", "")
+        return [f for f in self.server.origin.faults if f.matches(key, self.server.name, self.command, agent)]
 
     def _met(self, key: str) -> bool:
         """Whether a fault has answered instead."""
         for fault in self._faults(key):
             if fault.kind == "slow" and fault.latency:
                 time.sleep(fault.latency)
-            elif fault.kind == "corrupt" or fault.kind == "length" or fault.kind == "no-range":
+            elif fault.kind in ("corrupt", "length", "no-range"):
+                self.bent.append(fault)
                 fault.met += key in self.server.origin.files and self.command == "GET"
             elif fault.kind == "redirect":
                 fault.met += 1

@@ -1,0 +1,175 @@
+"""Downloads beside the tools people use otherwise, from one origin on loopback, in one run.
+
+Firstlight's numbers include resolving, verifying (SHA-256) and renaming; the others' do not verify.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from init.fetch import Fetcher, Tuning
+from init.plan import FileSpec
+
+HOME = Path(__file__).resolve().parents[2]
+REPO = "bench/weights"
+
+
+@dataclass(frozen=True)
+class Row:
+    case: str
+    tool: str
+    megabytes_per_second: float
+    ratio: float
+    """To the fastest other tool (unthrottled), or to the link's limit (throttled)."""
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    specs: list[FileSpec]
+
+    @property
+    def size(self) -> int:
+        return sum(spec.size or 0 for spec in self.specs)
+
+    @property
+    def plain(self) -> list[str]:
+        return [f"{self.url}/files/{spec.path}" for spec in self.specs]
+
+    def control(self, **order: Any) -> None:
+        import urllib.request
+
+        urllib.request.urlopen(f"{self.url}/_control", json.dumps(order).encode()).close()
+
+
+def run(folder: Path, size: int = 3_700_000_000, repeats: int = 3, tell: Callable[[str], None] = print) -> list[Row]:
+    """The table: unthrottled against other tools, and throttled against the link's limit. `size` bytes a tool."""
+    rows = []
+    with _origin(folder, size) as served:
+        tools: dict[str, Callable[[Served, Path], None]] = {
+            "firstlight": firstlight,
+            "hf download": hf,
+            "curl -Z": curl,
+            "wget": wget,
+        }
+        times: dict[str, list[float]] = {tool: [] for tool in tools}
+        for _ in range(repeats):
+            for tool, fetch in tools.items():
+                times[tool].append(_time(fetch, served, folder / "out"))
+                tell(f"unthrottled  {tool:12} {served.size / times[tool][-1] / 1e6:6.0f} MB/s")
+        speeds = {tool: served.size / statistics.median(found) / 1e6 for tool, found in times.items()}
+        best = max(speed for tool, speed in speeds.items() if tool != "firstlight")
+        rows += [Row("unthrottled", tool, speed, speed / best) for tool, speed in speeds.items()]
+    limit = 120e6
+    with _origin(folder, min(size, int(limit * 12))) as served:
+        served.control(do="fault", kind="slow", rate=10e6, latency=0.05)
+        served.control(do="limit", total=limit)
+        for tool, fetch in {"firstlight": firstlight, "curl -Z": curl}.items():
+            speed = served.size / _time(fetch, served, folder / "out") / 1e6
+            tell(f"throttled    {tool:12} {speed:6.0f} MB/s of {limit / 1e6:.0f}")
+            rows.append(Row("10 MB/s a connection, 50 ms, 120 MB/s in all", tool, speed, speed / (limit / 1e6)))
+    return rows
+
+
+@contextmanager
+def _origin(folder: Path, size: int) -> Iterator[Served]:
+    """Six big files with nearly all of the bytes, and forty small ones, in the proportion of a model set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    small = size // 37 // 40
+    sizes = {f"big{i}.safetensors": (size - 40 * small) // 6 + i for i in range(6)}
+    sizes |= {f"small/{i:02}.bin": small + i for i in range(40)}
+    catalog = {
+        "hub": [{"repo": REPO, "path": p, "seed": p, "size": s} for p, s in sizes.items()],
+        "plain": [{"path": f"files/{p}", "seed": p, "size": s} for p, s in sizes.items()],
+    }
+    (folder / "catalog.json").write_text(json.dumps(catalog), encoding="utf-8")
+    argv = [sys.executable, "-m", "tests.origin", "--catalog", str(folder / "catalog.json")]
+    process = subprocess.Popen(argv, cwd=HOME, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        told = json.loads(process.stdout.readline())
+        files = {url: known for url, known in told["files"].items() if url.startswith("hf:")}
+        prefix = len(f"hf://{REPO}/")
+        yield Served(told["url"], [FileSpec(url[prefix:], url, **known) for url, known in files.items()])
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _time(fetch: Callable[[Served, Path], None], served: Served, folder: Path) -> float:
+    """Seconds that a tool takes, with the page cache as it found it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.sync()
+    begin = time.monotonic()
+    fetch(served, folder)
+    seconds = time.monotonic() - begin
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert there >= served.size, f"{there} of {served.size} bytes"
+    shutil.rmtree(folder)
+    return seconds
+
+
+def firstlight(served: Served, folder: Path) -> None:
+    environ = {**os.environ, "HF_ENDPOINT": served.url}
+    fetcher = Fetcher(
+        folder / "models",
+        folder / "state",
+        folder / "run",
+        folder / "logs",
+        environ,
+        lambda _: None,
+        Tuning(calm=False),
+    )
+    fetcher.start()
+    fetcher.fetch("bench", served.specs, True, threading.Event())
+    # Shutting down is not part of the wait: the files are in place.
+    threading.Thread(target=fetcher.stop).start()
+
+
+def hf(served: Served, folder: Path) -> None:
+    program = Path(sys.executable).with_name("hf")
+    environ = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": str(folder / "home")}
+    _tool([str(program), "download", REPO, "--local-dir", str(folder / "models"), "--quiet"], environ)
+
+
+def curl(served: Served, folder: Path) -> None:
+    lines = [f'url = "{url}"\noutput = "{folder}/{number}"\n' for number, url in enumerate(served.plain)]
+    (folder / "list").write_text("".join(lines), encoding="utf-8")
+    _tool(["curl", "-sSfZ", "--parallel-max", "8", "-K", str(folder / "list")])
+
+
+def wget(served: Served, folder: Path) -> None:
+    argv = ["xargs", "-P8", "-n1", "wget", "-q", "-P", str(folder)]
+    subprocess.run(argv, input="\n".join(served.plain), text=True, check=True, capture_output=True)
+
+
+def _tool(argv: list[str], environ: dict[str, str] | None = None) -> None:
+    subprocess.run(argv, env=environ, check=True, capture_output=True)
+
+
+def table(rows: list[Row]) -> str:
+    """As Markdown."""
+    lines = ["| case | tool | MB/s | ratio |", "|---|---|---|---|"]
+    lines += [f"| {r.case} | {r.tool} | {r.megabytes_per_second:.0f} | {r.ratio:.2f} |" for r in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        given = [int(float(word)) for word in sys.argv[1:]]
+        print(table(run(Path(scratch), *given)))

@@ -1,0 +1,172 @@
+"""Good days: what is fetched, what is asked of the origin, and what a second start does."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from init.plan import FileSpec
+from init.stages.context import StageFailed
+from tests.fetch.conftest import Kitchen, spec
+from tests.origin import Bytes, Generated, Origin
+
+MB = 1_000_000
+
+
+def test_a_set_is_fetched_verified_and_never_asked_for_again(kitchen: Kitchen, origin: Origin) -> None:
+    files = [origin.hub("o/r", f"split/f{n}.safetensors", Generated(n, 5 * MB + n)) for n in range(4)]
+    files.append(origin.plain("big/plain.bin", Generated("p", 40 * MB)))
+    files.append(origin.civitai(7, "civitai.safetensors", Generated("c", 3 * MB)))
+    found = kitchen.fetch(*[spec(f) for f in files])
+    assert (found.files, found.unverified, found.resolved) == (6, [], {})
+    assert found.bytes_fetched == found.bytes_total == sum(f.size for f in files)
+    kitchen.check(*files)
+    assert len(origin.requests("o/r/*", server="hub")) == 4, "one question a file"
+    assert {s.state for s in {s.path: s for s in kitchen.told}.values()} == {"done"}
+
+    asked = len(origin.log)
+    again = kitchen.fetch(*[spec(f) for f in files])
+    assert (again.bytes_fetched, len(origin.log)) == (0, asked)
+
+
+def test_what_the_lock_does_not_know_is_asked_and_recorded(kitchen: Kitchen, origin: Origin) -> None:
+    weights = origin.hub("o/r", "a.safetensors", Generated(1, MB))
+    config = origin.hub("o/r", "config.json", Bytes(b'{"a": 1}'), lfs=False)
+    plain = origin.plain("x.bin", Generated(2, MB))
+    model = origin.civitai(9, "m.safetensors", Generated(3, MB))
+    specs = [spec(f, locked=False) for f in (weights, config, plain, model)]
+    found = kitchen.fetch(*specs)
+    kitchen.check(weights, config, plain, model)
+    assert found.resolved["a.safetensors"] == {"revision": weights.commit, "size": MB, "sha256": weights.sha256}
+    assert found.resolved["m.safetensors"]["sha256"] == model.sha256
+    assert found.unverified == ["x.bin"]
+
+    asked = len(origin.log)
+    again = kitchen.fetch(*specs)
+    assert (again.bytes_fetched, len(origin.log)) == (0, asked)
+    assert again.resolved["a.safetensors"]["sha256"] == weights.sha256
+
+
+def test_the_same_content_is_fetched_once(kitchen: Kitchen, origin: Origin) -> None:
+    one = origin.hub("o/r", "a/one.bin", Generated(1, 4 * MB))
+    two = origin.hub("o/s", "two.bin", Generated(1, 4 * MB))
+    kitchen.fetch(spec(one, "a/one.bin"), spec(two, "b/two.bin"), spec(two, "b/three.bin"))
+    assert origin.sent() < 4.2 * MB
+    kitchen.fetch(spec(one, "later/four.bin"))
+    assert origin.sent() < 4.2 * MB
+    assert (kitchen.models / "later/four.bin").read_bytes() == (kitchen.models / "b/two.bin").read_bytes()
+
+
+def test_content_that_turns_out_to_be_the_same_is_fetched_once(kitchen: Kitchen, origin: Origin) -> None:
+    one = origin.hub("o/r", "one.bin", Generated(1, 20 * MB))
+    two = origin.hub("o/s", "two.bin", Generated(1, 20 * MB))
+    kitchen.fetch(spec(one, locked=False), spec(two, locked=False))
+    kitchen.check(one, two)
+    assert origin.sent() < 30 * MB
+
+
+def test_required_sets_come_first(kitchen: Kitchen, origin: Origin) -> None:
+    later = [origin.hub("o/r", f"later{n}.bin", Generated(n, 2 * MB)) for n in range(6)]
+    first = [origin.hub("o/r", f"first{n}.bin", Generated(10 + n, 2 * MB)) for n in range(3)]
+    fetcher, ended = kitchen.fetcher(small_at_once=1), threading.Event()
+    origin.limit(10 * MB)
+
+    def optional() -> None:
+        fetcher.fetch("later", [spec(f) for f in later], False, threading.Event())
+        ended.set()
+
+    threading.Thread(target=optional, daemon=True).start()
+    fetcher.fetch("first", [spec(f) for f in first], True, threading.Event())
+    assert not ended.is_set()
+    origin.limit(None)
+    assert ended.wait(30)
+    order = [e.key for e in origin.requests(server="hub")]
+    assert max(order.index(f.key) for f in first) <= 4
+
+
+def test_a_file_brought_by_the_user_is_read_once_and_kept(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, MB))
+    kitchen.models.mkdir()
+    (kitchen.models / "a.bin").write_bytes(b"".join(file.content.pieces(0, MB)))
+    assert kitchen.fetch(spec(file)).bytes_fetched == 0
+    assert origin.log == []
+
+
+def test_another_file_under_the_name_is_moved_aside(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, MB))
+    kitchen.models.mkdir()
+    (kitchen.models / "a.bin").write_bytes(b"mine")
+    kitchen.fetch(spec(file))
+    assert (kitchen.models / "a.bin").stat().st_size == MB
+    assert (kitchen.models / "a.bin.bad").read_bytes() == b"mine"
+
+
+def test_a_cancelled_set_can_be_resumed(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 20 * MB))
+    origin.limit(10 * MB)
+    fetcher, cancel = kitchen.fetcher(), threading.Event()
+
+    def stop_halfway() -> None:
+        from tests.waiting import until
+
+        until(lambda: origin.sent() > 8 * MB)
+        cancel.set()
+
+    threading.Thread(target=stop_halfway, daemon=True).start()
+    with pytest.raises(StageFailed, match="cancelled"):
+        fetcher.fetch("set", [spec(file)], True, cancel)
+    origin.limit(None)
+    fetcher.fetch("set", [spec(file)], True, threading.Event())
+    kitchen.check(file)
+    assert origin.sent() < 26 * MB
+
+
+def test_a_small_file_is_fetched_to_any_place(kitchen: Kitchen, origin: Origin, tmp_path: Path) -> None:
+    wheel = origin.plain("wheels/x-1.0-py3-none-any.whl", Generated(1, 300_000))
+    fetcher, path = kitchen.fetcher(), tmp_path / "cache" / "x.whl"
+    fetcher.fetch_file(wheel.url, path, wheel.sha256, threading.Event())
+    assert path.stat().st_size == wheel.size
+    fetcher.fetch_file(wheel.url, path, wheel.sha256, threading.Event())
+    assert origin.sent() == wheel.size
+    with pytest.raises(StageFailed, match="has other content"):
+        fetcher.fetch_file(wheel.url, tmp_path / "y.whl", "0" * 64, threading.Event())
+    with pytest.raises(StageFailed, match="answered 404: there is no such file"):
+        fetcher.fetch_file(f"{origin.url}/none.whl", tmp_path / "y.whl", None, threading.Event())
+    assert [p.name for p in tmp_path.iterdir() if "whl" in p.name] == []
+
+
+@pytest.mark.parametrize("path", ["../out.bin", "/etc/out.bin", "a/../../out.bin"])
+def test_a_path_that_leaves_the_folder_is_refused(kitchen: Kitchen, origin: Origin, path: str) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 1000))
+    with pytest.raises(StageFailed, match="leaves the models folder") as caught:
+        kitchen.fetch(spec(file, path))
+    assert not caught.value.retry
+    assert origin.log == []
+
+
+def test_links_that_lead_outside_are_refused(kitchen: Kitchen, origin: Origin, tmp_path: Path) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 1000))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    kitchen.models.mkdir()
+    (kitchen.models / "link").symlink_to(outside)
+    with pytest.raises(StageFailed, match=r"is a link to .*outside the models folder"):
+        kitchen.fetch(spec(file, "link/a.bin"))
+    (kitchen.models / "a.bin.part").symlink_to(outside / "victim")
+    kitchen.fetch(spec(file))
+    assert list(outside.iterdir()) == []
+
+
+def test_two_contents_for_one_path_are_refused(kitchen: Kitchen, origin: Origin) -> None:
+    one, two = (origin.hub("o/r", f"{n}.bin", Generated(n, 1000)) for n in range(2))
+    with pytest.raises(StageFailed, match="wanted with two contents"):
+        kitchen.fetch(spec(one, "same.bin"), spec(two, "same.bin"))
+
+
+def test_an_address_of_another_kind_is_refused(kitchen: Kitchen) -> None:
+    with pytest.raises(StageFailed, match="only http and https"):
+        kitchen.fetch(FileSpec("a.bin", "file:///etc/passwd"))
+    with pytest.raises(StageFailed, match="not of the form hf://owner/repo/path"):
+        kitchen.fetch(FileSpec("a.bin", "hf://owner"))

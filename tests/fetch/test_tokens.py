@@ -1,0 +1,102 @@
+"""Tokens: where they go, where they never go, and what is said without them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from init.stages.context import StageFailed
+from tests.fetch.conftest import Background, Kitchen, spec
+from tests.origin import Bytes, Generated, Origin
+from tests.waiting import until
+
+MB = 1_000_000
+TOKEN = "hf_qwqwqwqw"
+
+
+def test_a_token_stays_at_the_hub(kitchen: Kitchen, origin: Origin) -> None:
+    kitchen.environ |= {"HF_TOKEN": origin.token(TOKEN, "*"), "CIVITAI_TOKEN": origin.token("civ_qwqwqwqw", "civitai")}
+    files = [
+        origin.hub("o/gated", "a.bin", Generated(1, 3 * MB), access="gated"),
+        origin.hub("o/gated", "config.json", Bytes(b"{}"), lfs=False, access="gated"),
+        origin.civitai(3, "c.bin", Generated(2, 3 * MB), access="gated"),
+        origin.plain("plain.bin", Generated(3, 3 * MB)),
+    ]
+    origin.limit(4 * MB)
+    background = Background(lambda: kitchen.fetch(*[spec(f, locked=False) for f in files]))
+    until(lambda: origin.sent() > MB)
+    lines = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "aria2c --conf-path=" in lines
+    assert "qwqwqwqw" not in lines
+    origin.limit(None)
+    background.join()
+    kitchen.check(*files)
+    assert [e.path for e in origin.log if e.server == "cdn" and (e.token or e.authorization)] == []
+    assert [e.path for e in origin.requests("plain.bin") if e.token or e.authorization] == []
+    _nowhere(kitchen.folder, "qwqwqwqw", "Signature=")
+    assert not any("qwqwqwqw" in s.message or "Signature" in s.message for s in kitchen.told)
+
+
+def _nowhere(folder: Path, *words: str) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            for word in words:
+                assert word.encode() not in data, f"{word} in {path}"
+
+
+def test_a_redirect_to_another_host_gets_no_token(kitchen: Kitchen, origin: Origin) -> None:
+    kitchen.environ["HF_TOKEN"] = origin.token(TOKEN, "*")
+    file = origin.hub("o/r", "a.bin", Generated(1, 1000))
+    small = origin.hub("o/r", "small.json", Bytes(b"{}"), lfs=False)
+    origin.fault("redirect", server="hub", to=f"{origin.cdn}/elsewhere")
+    with pytest.raises(StageFailed):
+        kitchen.fetch(spec(file), spec(small, locked=False), tries=1)
+    elsewhere = [e for e in origin.log if e.server == "cdn"]
+    assert elsewhere
+    assert not any(e.token or e.authorization for e in elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("token", "message", "hint"),
+    [
+        (
+            None,
+            "o/gated/a.bin: Hugging Face asks for an accepted licence",
+            "accept the licence at .*/o/gated, then set HF_TOKEN",
+        ),
+        ("hf_other", "asks for an accepted licence", "with the account of this HF_TOKEN"),
+        ("hf_unknown", r"refused the token \(401\)", "make a new one at https://huggingface.co/settings/tokens"),
+    ],
+)
+def test_a_gated_repository_is_explained(
+    kitchen: Kitchen, origin: Origin, token: str | None, message: str, hint: str
+) -> None:
+    origin.token("hf_other", "o/else")
+    if token:
+        kitchen.environ["HF_TOKEN"] = token
+    file = origin.hub("o/gated", "a.bin", Generated(1, 1000), access="gated")
+    with pytest.raises(StageFailed, match=message) as caught:
+        kitchen.fetch(spec(file))
+    assert not caught.value.retry
+    import re
+
+    assert re.search(hint, caught.value.hint or "")
+    assert token is None or token not in str(caught.value.hint) + caught.value.message
+    assert len(origin.log) == 1
+
+
+def test_a_private_repository_is_explained(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/private", "a.bin", Generated(1, 1000), access="private")
+    with pytest.raises(StageFailed, match=r"wants a token \(401\), or there is no such file") as caught:
+        kitchen.fetch(spec(file))
+    assert "set HF_TOKEN" in (caught.value.hint or "")
+
+
+def test_civitai_without_a_token_is_explained(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.civitai(3, "c.bin", Generated(2, 1000), access="gated")
+    with pytest.raises(StageFailed, match="CivitAI wants a token") as caught:
+        kitchen.fetch(spec(file))
+    assert "set CIVITAI_TOKEN" in (caught.value.hint or "")
