@@ -37,9 +37,10 @@ class Specs:
 
     def python(self, name: str) -> PythonSpec:
         env = self.manifest.python.envs[name]
+        version = env.version or self.manifest.python.version
         return replace(
             self._into(name, env),
-            python=env.version or self.manifest.python.version,
+            python=None if version == "system" else version,
             packages=list(env.packages),
             layers=env.layers,
             kernel=env.kernel,

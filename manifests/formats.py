@@ -52,8 +52,8 @@ def _versions(manifest: Manifest, found: Findings) -> None:
     versions: list[tuple[Path, str | None]] = [(("python", "version"), manifest.python.version)]
     versions += [(("python", "envs", name, "version"), env.version) for name, env in manifest.python.envs.items()]
     for path, version in versions:
-        if version is not None and not _VERSION.fullmatch(version):
-            found.add(path, f"{version!r} is no Python version", "write it as `3.12`")
+        if version is not None and version != "system" and not _VERSION.fullmatch(version):
+            found.add(path, f"{version!r} is no Python version", "write it as `3.12`, or `system`")
     for name, kernel in manifest.kernels.items():
         here: Path = ("kernels", name)
         listed: list[tuple[Path, Sequence[str]]] = [
