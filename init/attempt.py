@@ -148,7 +148,7 @@ class Attempt:
             fingerprint=fingerprint,
             state=state,
             ended=record.now(),
-            took=None if self.part else round(took, 2),
+            took=None if self.echo else round(took, 2),
             message=self.redactor.text(outcome.message),
             consequence=outcome.consequence,
             result=self.redactor.value(outcome.result),

@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("models", models, "list, add or drop model sets, or verify their files")
     sub.add_argument("do", nargs="?", choices=["list", "add", "drop", "verify"], default="list")
     sub.add_argument("sets", nargs="*", metavar="SET")
+    sub.add_argument("--delete", action="store_true", help="drop: remove the set's files, too")
     sub = verb("logs", logs, "show the log of a stage, a service, or jupyterlab, portal, init")
     sub.add_argument("name", nargs="?", help="without a name: which logs there are")
     sub.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
@@ -127,7 +128,7 @@ def retry(options: argparse.Namespace) -> int:
 def models(options: argparse.Namespace) -> int:
     from init import library
 
-    return library.main(_plan(), options.do, options.sets)
+    return library.main(_plan(), options.do, options.sets, options.delete)
 
 
 def logs(options: argparse.Namespace) -> int:

@@ -13,8 +13,8 @@ from init.plan import FileSpec, ModelsSpec, Plan
 CHUNK = 4_194_304
 
 
-def main(plan: Plan, do: str, sets: list[str]) -> int:
-    """0 fine, 1 a problem, 2 usage."""
+def main(plan: Plan, do: str, sets: list[str], delete: bool = False) -> int:
+    """0 fine, 1 a problem, 2 usage. `delete`: dropping removes the files."""
     known = {spec.set: spec for spec in selection.sets(plan)}
     for name in sets:
         if name not in known:
@@ -25,7 +25,8 @@ def main(plan: Plan, do: str, sets: list[str]) -> int:
             print(f"firstlight models {do}: which set? One of {', '.join(known)}", file=sys.stderr)
             return 2
         for name in sets:
-            print(control.ask(Path(plan.paths.run), {"do": f"models.{do}", "set": name}, timeout=60.0)["message"])
+            request = {"do": f"models.{do}", "set": name, "delete": delete}
+            print(control.ask(Path(plan.paths.run), request)["message"])
         return 0
     chosen = [known[name] for name in sets] or list(known.values())
     if do == "verify":
@@ -35,7 +36,7 @@ def main(plan: Plan, do: str, sets: list[str]) -> int:
 
 def show(plan: Plan, specs: list[ModelsSpec]) -> int:
     try:
-        snapshot = state.read(Path(plan.paths.run)) or state.read(plan.paths.state)
+        snapshot = state.latest(Path(plan.paths.run), plan.paths.state)
     except (OSError, ValueError):
         snapshot = None
     states = {stage.id: stage.state for stage in snapshot.stages} if snapshot is not None else {}

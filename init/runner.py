@@ -89,6 +89,7 @@ class Runner:
                 self.store.service(service, state="waiting", message="", consequence=None, repair=None)
             else:
                 clear: dict[str, Any] = dict.fromkeys(("started", "ended", "rate_bps", "consequence", "repair"))
+                clear["bytes_done"] = None if self.store.get_stage(key).bytes_total is None else 0
                 self.store.stage(key, state="waiting", message="", **clear)
         self._judge()
 
@@ -133,10 +134,23 @@ class Runner:
                 self._fetcher = fetcher
             return self._fetcher
 
-    def drop_files(self, name: str) -> None:
-        """Delete a set's files, and no longer show them."""
-        self.fetcher().drop(name)
-        self.store.forget_files(name)
+    def drop_files(self, stage: Stage, delete: bool) -> int:
+        """No longer fetch a set, nor show it. With `delete` its files go too, unless another wanted set has them;
+        returns the bytes."""
+        assert isinstance(stage.spec, ModelsSpec)
+        if self._fetcher is not None:
+            self._fetcher.drop(stage.spec.set)
+        self.store.forget_files(stage.spec.set)
+        wanted = [s.spec for s in self.plan.stages if s is not stage and self.graph.state[s.id] != "skipped"]
+        shared = {file.path for spec in wanted if isinstance(spec, ModelsSpec) for file in spec.files}
+        freed = 0
+        for file in stage.spec.files if delete else []:
+            path = self.plan.models / file.path
+            if file.path not in shared:
+                with contextlib.suppress(FileNotFoundError):
+                    freed += path.stat().st_size
+                    path.unlink()
+        return freed
 
     def _select(self) -> None:
         chosen = selection.select(self.plan, self.environ, self.changes)
@@ -210,7 +224,7 @@ class Runner:
             stage.id,
             state=end.state,
             ended=time.time(),
-            message=end.message or ("done on an earlier start" if end.took is None else ""),
+            message=end.message if end.took is not None else kept(end.message),
             consequence=(end.consequence or stage.consequence or self._loss(stage)) if bad else None,
             repair=f"firstlight retry {stage.id}" if bad else None,
             result=end.result,
@@ -333,6 +347,11 @@ def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
         stages=stages,
         services=services,
     )
+
+
+def kept(message: str) -> str:
+    """What a stage says whose record spared the work."""
+    return f"kept from an earlier start: {message}" if message else "kept from an earlier start"
 
 
 def judge(snapshot: Snapshot) -> Phase:

@@ -153,7 +153,9 @@ def _detail(stage: StageState, ended: set[str], plain: bool) -> Text:
             text.append(", verifying")
         elif stage.rate_bps:
             text.append(f", {lines.size(stage.rate_bps)}/s")
-        return text.append(f"  {stage.message}" if stage.message else "", "dim")
+        else:
+            text.append(f"  {stage.message}" if stage.message else "", "dim")
+        return text
     if stage.state == "blocked":
         return Text(stage.message, "red")
     if stage.state in ("degraded", "failed"):

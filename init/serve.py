@@ -109,7 +109,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 def _snapshot(plan: Plan) -> state.Snapshot | None:
     try:
-        return state.read(plan.paths.state)
+        return state.latest(Path(plan.paths.run), plan.paths.state)
     except (OSError, ValueError):
         return None
 

@@ -125,3 +125,11 @@ def read(state_folder: Path) -> Snapshot | None:
         return load((state_folder / "state.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+
+
+def latest(run: Path, state_folder: Path) -> Snapshot | None:
+    """The snapshot of this container (`Paths.run`), else what the workspace has; None when there is none yet.
+
+    A full workspace, or another container on it, does not touch the one in `run`. Raises ValueError, OSError.
+    """
+    return read(run) or read(state_folder)

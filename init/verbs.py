@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from init import record, selection
+from init import lines, record, selection
 from init.control import TIMEOUT, Refused
 from init.graph import SERVICE
 from init.plan import ModelsSpec, Stage
@@ -107,9 +107,10 @@ class Verbs:
             attempt.end()
             runner.threads.pop(stage.id, None)
         record.drop(runner.plan, stage)
-        runner.drop_files(name)
+        gone = runner.drop_files(stage, bool(request.get("delete")))
         runner.skip(stage, f"dropped; `firstlight models add {name}` fetches it again")
-        return f"{name} is dropped"
+        stay = "" if request.get("delete") else f"; its files stay until `firstlight models drop {name} --delete`"
+        return f"{name} is dropped, {lines.size(gone)} are free again" if gone else f"{name} is dropped{stay}"
 
     def _set(self, request: dict[str, Any]) -> Stage:
         name = str(request.get("set", ""))

@@ -53,7 +53,7 @@ def current(paths: Paths) -> tuple[Snapshot, bool]:
     except (control.NotRunning, control.Refused, ValueError):
         pass
     try:
-        found = state.read(Path(paths.run)) or state.read(paths.state)
+        found = state.latest(Path(paths.run), paths.state)
     except (OSError, ValueError) as error:
         raise Unknown(f"the state cannot be read: {error}") from None
     if found is None:

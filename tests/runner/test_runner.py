@@ -26,7 +26,7 @@ def test_a_start_a_second_one_and_a_change(tmp_path: Path) -> None:
     assert house.lines("work") == ["a", "b", "c"]
     with house.running():
         house.until_phase("ready")
-        assert {house.stage(name).message for name in "abc"} == {"done on an earlier start"}
+        assert {house.stage(name).message for name in "abc"} == {"kept from an earlier start"}
     assert house.lines("work") == ["a", "b", "c"]
     house.stages[1] = command("b", WORK.format("changed"), "a")
     house.write()

@@ -58,7 +58,9 @@ def test_a_service_starts_when_its_needs_hold_and_is_looked_after(tmp_path: Path
         os.kill(runner, signal.SIGKILL)
         until(lambda: pid_of(house, "init") not in (0, runner))
         until(
-            lambda: house.service("app").state == "ready" and house.stage("slow").message == "done on an earlier start"
+            lambda: (
+                house.service("app").state == "ready" and house.stage("slow").message == "kept from an earlier start"
+            )
         )
         assert pid_of(house, "app") == second
         boots = {event["boot"] for event in house.events("boot")}
