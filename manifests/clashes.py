@@ -82,9 +82,12 @@ def _destinations(manifest: Manifest, found: Findings) -> None:
         for index, file in enumerate(expand.files(model_set)):
             path: Path = ("models", "sets", name, "files", index)
             target = PurePosixPath(file.destination)
-            if not target.name or target.suffix in (".part", ".aria2"):
+            if not target.name:
                 found.add(path, f"{file.url!r} gives no name for the file", "say where it goes: `to: folder/name`")
                 continue
+            if target.suffix in (".part", ".aria2"):
+                text = f"a file called `{target.name}` looks like an unfinished download"
+                found.add(path, text, "give it another name with `to`")
             other = taken.setdefault(file.destination, (file, name))
             if not _same(other[0], file):
                 text = f"`{file.destination}` comes from another address in the set `{other[1]}`"
@@ -128,6 +131,8 @@ def _packages(manifest: Manifest, found: Findings) -> None:
 
 def _folders(manifest: Manifest, found: Findings) -> None:
     into = expand.root(manifest.models.into)
+    if into == ".":
+        found.add(("models", "into"), "the workspace itself holds more than models", "name a folder in it")
     if into in WORKSPACE:
         found.add(("models", "into"), f"the folder `{into}` is Firstlight's own", "choose another one")
     for name, source in manifest.sources.items():
@@ -136,6 +141,8 @@ def _folders(manifest: Manifest, found: Findings) -> None:
             text = f"`{name}` of the workspace would hold both models and what this source keeps"
             found.add(here, text, "choose another `models.into`, or rename the source")
         for index, folder in enumerate(source.persist):
+            if folder == ".":
+                found.add((*here, index), "the source itself cannot live on the workspace", "name folders in it")
             for other in source.persist[:index]:
                 if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
                     found.add((*here, index), f"`{folder}` and `{other}` lie in one another", "keep the outer one")

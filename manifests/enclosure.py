@@ -62,7 +62,7 @@ def _near(folder: File, value: str) -> str:
     parent = PurePosixPath(value).parent
     here = folder / parent
     near = [str(parent / file.name) for file in here.iterdir()] if here.is_dir() else []
-    return alike(value, near, 0.75) or f"it is looked for in {shown(folder)}, where the manifest says so"
+    return alike(value, near, 0.75) or "paths are relative to the manifest's own folder"
 
 
 def _links(found: Findings, path: Path, folder: File) -> None:

@@ -61,11 +61,16 @@ def load(name_or_path: str) -> Loaded:
         merged = merge.merge(inherited, child)
         assert isinstance(merged, tree.Map)
         root = merged
-    plain = merge.plain(root)
+    first = {key: root.entries[key] for key in IDENTITY if key in root.entries}
+    plain = merge.plain(tree.Map(root.place, first | root.entries, root.keys))
 
     from manifests import checks, validation
 
     manifest, found = validation.validate(plain)
+    if path.parent == FOLDER and plain.data.get("name") == manifest.name != path.stem:
+        found.add(
+            ("name",), f"{path.name} calls itself `{manifest.name}`", f"write `name: {path.stem}`, or rename the file"
+        )
     checks.check(manifest, found)
     problems = plain.problems + found.problems
     if problems:

@@ -40,7 +40,7 @@ Words = list[Text] | Text
 class Section(BaseModel):
     """A map with known keys only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
 class Image(Section):
@@ -64,7 +64,7 @@ class PythonEnv(Section):
     packages: list[Requirement] = []
     """Requirements (PEP 508), installed in one resolution."""
     version: Text | None = None
-    """Python version of this environment, instead of `python.version`."""
+    """Python version of this environment, instead of `python.version`; `system`: the base image's `python3`."""
     index: dict[Id, HttpUrl] = {}
     """Extra package indexes by name, searched before the default one."""
     index_strategy: Literal["first-index", "unsafe-best-match"] = "first-index"
@@ -189,7 +189,7 @@ class Kernel(Origin):
     memory_per_job: Size = 4_000_000_000
     """Memory one compile job may need; bounds how many run at once."""
     probe: RelativePath
-    """Python file beside the manifest that runs the kernel. Exit 0: works; 1: broken; 2: this machine is not supported."""
+    """Python file beside the manifest that runs the kernel. Exit 0: works; 1: broken; 2: not for this machine."""
     adds: dict[Id, Words] = {}
     """Arguments added to a service's command once the probe has passed."""
     on_failure: Literal["degrade", "fail"] = "degrade"
@@ -339,7 +339,8 @@ class Service(Section):
     title: Text | None = None
     """Its name for people."""
     command: Words
-    """Command line, split into words (no shell). `{port}`, `{workspace}`, `{models}`, `{source}`, `{files}` are replaced."""
+    """Command line, split into words (no shell).
+    `{port}`, `{workspace}`, `{models}`, `{source}`, `{files}` are replaced."""
     env: Id | None = None
     """Python environment whose programs come first."""
     cwd: RelativePath | None = None
@@ -353,7 +354,7 @@ class Service(Section):
     auth: Literal["portal", "none"] = "portal"
     """Who asks for the token: the portal, or nobody."""
     needs: list[Text] = []
-    """Stages that must be done before. `id?` waits until it ended, however it ended; `models:required`; `service:id`."""
+    """What must be done before. `id?` waits until it ended, however it ended; `models:required`; `service:id`."""
     ready: Ready | None = None
     """When it counts as ready; without it as soon as it runs."""
     restarts: Annotated[Number, Field(ge=0, le=100)] = 3

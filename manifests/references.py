@@ -117,4 +117,5 @@ def _circles(manifest: Manifest, found: Findings) -> None:
             found.add(
                 written.get(pair, ()), f"needs go in a circle: {way}", f"take `{pair[1]}` out of what `{pair[0]}` needs"
             )
-            graph[pair[0]].discard(pair[1])
+            same = {need for (who, need), path in written.items() if who == pair[0] and path == written.get(pair)}
+            graph[pair[0]] -= same | {pair[1]}

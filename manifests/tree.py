@@ -96,7 +96,7 @@ class _Builder:
                         self._refuse(event, "a second document starts here", "a manifest is one document: remove `---`")
                 self._take(event)
         except yaml.MarkedYAMLError as error:
-            self._not_yaml(error)
+            self._not_yaml(error, text)
         except yaml.reader.ReaderError as error:
             self._bad_character(text, error)
         except UnicodeError:
@@ -239,17 +239,18 @@ class _Builder:
     def _refuse(self, event: Any, text: str, hint: str) -> None:
         raise Refused([*self.problems, Problem(self._place(event), text, hint)])
 
-    def _not_yaml(self, error: yaml.MarkedYAMLError) -> None:
+    def _not_yaml(self, error: yaml.MarkedYAMLError, text: str) -> None:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        lines = text.split("\n")
+        last = len(text.rstrip().split("\n"))
         context = ""
-        if error.context and error.context_mark and error.context_mark.line + 1 != line:
-            context = f" ({error.context}, which starts in line {error.context_mark.line + 1})"
-        self._add(
-            Place(self.file, line, column, column + 1),
-            f"not YAML: {error.problem}{context}",
-            _remedy(error.problem or ""),
-        )
+        if line > last:
+            line, column, context = last, len(lines[last - 1].rstrip()), ", up to the end of the file"
+        if error.context and error.context_mark and error.context_mark.line + 1 < line:
+            context += f" ({error.context}, which starts in line {error.context_mark.line + 1})"
+        place = Place(self.file, line, column, column + 1)
+        self._add(place, f"not YAML: {error.problem}{context}", _remedy(error.problem or ""))
 
     def _bad_character(self, text: str, error: yaml.reader.ReaderError) -> None:
         found = next((i for i, c in enumerate(text) if yaml.reader.Reader.NON_PRINTABLE.match(c)), 0)
@@ -262,8 +263,10 @@ class _Builder:
 def _remedy(problem: str) -> str | None:
     if "cannot start any token" in problem or "tab" in problem:
         return "indent with spaces, and put text that starts with `%`, `@` or a back quote into quotes"
+    if "whitespace or line break" in problem:
+        return "put a space after the tag: `{apt: !reset }`"
     if "mapping values are not allowed" in problem:
         return "put text that holds `: ` into quotes, and check the indentation"
-    if "expected <block end>" in problem or "did not find expected" in problem:
+    if "expected <block end>" in problem or "did not find expected" in problem or "end of stream" in problem:
         return "check the indentation, and that brackets and quotes are closed"
     return None

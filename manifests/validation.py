@@ -129,7 +129,7 @@ class _Mapping:
 
     def _problem(self, path: Path, error: dict[str, Any]) -> None:
         kind, given = str(error["type"]), error["input"]
-        name = str(path[-1]) if path else "manifest"
+        name = next((part for part in reversed(path) if isinstance(part, str)), "manifest")
         add = self.found.add
         if kind == "extra_forbidden":
             known = fields.keys(path[:-1])
@@ -159,7 +159,7 @@ class _Mapping:
         elif isinstance(given, str):
             self.found.add(path, f"{given!r} is none of {listing(known)}", alike(given, known))
         else:
-            self.found.add(path, f"expected {' or '.join(known)}, found {_kind(given)}")
+            self.found.add(path, f"expected {' or '.join(f'`{word}`' for word in known)}, found {_kind(given)}")
 
 
 def _kind(value: Any) -> str:

@@ -92,10 +92,12 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
             parts = urlsplit(value)
         except ValueError as error:
             raise ValueError(f"{value!r} is no URL: {error}") from None
+        if not parts.scheme:
+            raise ValueError(f"{value!r} is no complete URL\nwrite it as `{schemes[0]}://…`")
         if parts.scheme not in schemes:
-            raise ValueError(f"URL {value!r} has the scheme {parts.scheme or 'none'!r}\nallowed: {names}")
+            raise ValueError(f"URL {value!r} has the scheme {parts.scheme!r}\nallowed: {names}")
         if not parts.netloc or re.search(r"\s", value):
-            raise ValueError(f"{value!r} is no complete URL")
+            raise ValueError(f"{value!r} is no complete URL\nwrite it as `{schemes[0]}://host/…`")
         if parts.username or parts.password:
             raise ValueError("a URL must not hold a password\ngive it as an environment variable or a build secret")
         return value
@@ -107,12 +109,10 @@ def _requirement(value: str) -> str:
     try:
         Pep508(value)
     except InvalidRequirement as error:
-        raise ValueError(f"{value!r} is no requirement: {str(error).splitlines()[0]}\nwrite it as `name==1.2`") from None
+        raise ValueError(
+            f"{value!r} is no requirement: {str(error).splitlines()[0]}\nwrite it as `name==1.2`"
+        ) from None
     return value
-
-
-def _text(pattern: str, title: str) -> dict[str, Any]:
-    return {"type": "string", "pattern": pattern, "title": title}
 
 
 Text = Annotated[str, Field()]
@@ -121,7 +121,9 @@ Number = Annotated[int, BeforeValidator(_number)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": ["string", "integer"], "title": "size"})]
 """Bytes."""
-Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "title": "duration"})]
+Duration = Annotated[
+    float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "title": "duration"})
+]
 """Seconds."""
 Id = Annotated[
     str,
@@ -130,25 +132,43 @@ Id = Annotated[
 ImageName = Annotated[
     str,
     AfterValidator(
-        _pattern(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*", "image name", "small letters and digits, joined by `-`, `_` or `.`")
+        _pattern(
+            r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*",
+            "image name",
+            "small letters and digits, joined by `-`, `_` or `.`",
+        )
     ),
 ]
-ImageUser = Annotated[str, AfterValidator(_pattern(r"[a-z_][a-z0-9_-]{0,31}", "user name", "small letters, digits, `-`, `_`"))]
+ImageUser = Annotated[
+    str, AfterValidator(_pattern(r"[a-z_][a-z0-9_-]{0,31}", "user name", "small letters, digits, `-`, `_`"))
+]
 BaseImage = Annotated[
-    str, AfterValidator(_pattern(_REFERENCE.pattern, "image reference", "write it as `registry/name:tag`, without digest"))
+    str,
+    AfterValidator(_pattern(_REFERENCE.pattern, "image reference", "write it as `registry/name:tag`, without digest")),
 ]
 AptPackage = Annotated[
-    str, AfterValidator(_pattern(r"[a-z0-9][a-z0-9+.-]+(?:=[\w.+:~-]+)?", "package name", "as `apt-cache show` knows it"))
+    str,
+    AfterValidator(_pattern(r"[a-z0-9][a-z0-9+.-]+(?:=[\w.+:~-]+)?", "package name", "as `apt-cache show` knows it")),
 ]
 EnvName = Annotated[
     str,
-    AfterValidator(_pattern(r"[A-Za-z_][A-Za-z0-9_]*", "environment variable name", "letters, digits and `_`, no digit first")),
+    AfterValidator(
+        _pattern(r"[A-Za-z_][A-Za-z0-9_]*", "environment variable name", "letters, digits and `_`, no digit first")
+    ),
 ]
 PackageName = Annotated[
-    str, AfterValidator(_pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "package name", "the name alone, without version"))
+    str,
+    AfterValidator(
+        _pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "package name", "the name alone, without version")
+    ),
 ]
 Sha256 = Annotated[str, AfterValidator(_pattern(r"[0-9a-f]{64}", "SHA-256", "64 hexadecimal digits in small letters"))]
-HubRepo = Annotated[str, AfterValidator(_pattern(r"[\w.-]+/[\w.-]+", "Hugging Face repository", "write it as `owner/name`"))]
+HubRepo = Annotated[
+    str,
+    AfterValidator(
+        _pattern(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "Hugging Face repository", "write it as `owner/name`")
+    ),
+]
 Requirement = Annotated[str, AfterValidator(_requirement)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 HttpUrl = Annotated[str, AfterValidator(_url(("https", "http")))]

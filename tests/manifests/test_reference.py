@@ -1,0 +1,94 @@
+"""What derives from the model is up to date, and the schema accepts what the loader accepts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from manifests import load, reference
+from manifests.problems import Place, Problem
+
+SCHEMA = json.loads(reference.schema_text())
+
+
+def test_the_committed_files_are_up_to_date() -> None:
+    again = "run `python -m manifests.reference`"
+    assert reference.SCHEMA_FILE.read_text(encoding="utf-8") == reference.schema_text(), again
+    assert reference.PAGE_FILE.read_text(encoding="utf-8") == reference.reference_page(), again
+
+
+def test_every_key_is_documented() -> None:
+    rows = [line for line in reference.reference_page().splitlines() if line.startswith("| `")]
+    assert rows
+    assert not [row for row in rows if row.rstrip().endswith("|  |")]
+
+
+@pytest.mark.parametrize("file", sorted(load.FOLDER.glob("*.yaml")), ids=lambda file: str(file.stem))
+def test_manifests_name_the_schema_and_fit_it(file: Any) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=schema.json\n")
+    assert misfits(yaml.safe_load(text), SCHEMA) == []
+
+
+def test_the_schema_sees_mistakes() -> None:
+    assert misfits({"manifest": 1, "imagee": {}}, SCHEMA) == ["imagee"]
+    assert misfits({"manifest": 1, "services": {"a": {"prot": 1}}}, SCHEMA) == ["services.a.prot"]
+    assert misfits({"manifest": 1, "python": {"version": 3.10}}, SCHEMA) == []
+
+
+def misfits(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """Paths of a value that do not fit; the part of JSON Schema that our schema uses."""
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        found = [misfits(value, one, path) for one in schema["anyOf"]]
+        return [] if [] in found else found[0]
+    if "enum" in schema and value not in schema["enum"]:
+        return [path]
+    kinds = schema.get("type", [])
+    if kinds and not any(fits(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        return [path]
+    if isinstance(value, list):
+        return [one for i, item in enumerate(value) for one in misfits(item, schema.get("items", {}), f"{path}[{i}]")]
+    if isinstance(value, dict):
+        known, more = schema.get("properties", {}), schema.get("additionalProperties", {})
+        wrong = []
+        for key, item in value.items():
+            here = f"{path}.{key}".removeprefix(".")
+            rule = known.get(key, more)
+            wrong += [here] if rule is False else misfits(item, rule, here)
+        return wrong
+    return []
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+    "boolean": (),
+}
+
+
+def fits(value: Any, kind: str) -> bool:
+    return kind == "boolean" if isinstance(value, bool) else isinstance(value, KINDS[kind])
+
+
+def test_a_caret_under_wide_and_long_text(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "x.yaml"
+    file.write_text("名前: x\n" + "a" * 300 + "HERE" + "b" * 300 + "\n", encoding="utf-8")
+    assert str(Problem(Place(file, 1, 5, 6), "t")).splitlines()[1:] == ["  名前: x", "        ^"]
+    line, caret = str(Problem(Place(file, 2, 301, 305), "t")).splitlines()[1:]
+    assert len(line) == 122
+    assert line[caret.index("^") :].startswith("HERE")
+    assert caret.count("^") == 4
+
+
+def test_a_warning_without_a_place() -> None:
+    assert str(Problem(None, "old", "new", "warning")) == "warning: old\n  hint: new"

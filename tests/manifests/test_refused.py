@@ -1,0 +1,105 @@
+"""Each folder of `refused/` is a manifest that cannot be used, and all that is said about it, to the letter.
+
+`FIRSTLIGHT_ACCEPT=1 pytest tests/manifests/test_refused.py` writes down what is said now; read the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from manifests import enclosure, load, tree
+from manifests.problems import Refused
+
+CASES = sorted(folder for folder in (Path(__file__).parent / "refused").iterdir() if folder.is_dir())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_says_everything_with_its_place(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(case)
+    with pytest.raises(Refused) as refused:
+        load.load("manifest.yaml")
+    expected = case / "expected.txt"
+    if "FIRSTLIGHT_ACCEPT" in os.environ:
+        expected.write_text(f"{refused.value}\n", encoding="utf-8")
+    assert f"{refused.value}\n" == expected.read_text(encoding="utf-8")
+
+
+def said(name: str | Path) -> str:
+    """What is said about a manifest that is refused."""
+    with pytest.raises(Refused) as refused:
+        load.load(str(name))
+    return str(refused.value)
+
+
+def test_a_name_that_is_none() -> None:
+    assert said("visomastr") == "error: there is no manifest `visomastr`\n  hint: did you mean `visomaster`?"
+    assert said("../secret").startswith("error: there is no manifest ../secret\n")
+    assert said("$(id)").startswith("error: there is no manifest `$(id)`\n  hint: there are `")
+
+
+def test_a_parent_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(load.FOLDER.parent)
+    assert said("_lab") == (
+        "error: manifests/_lab.yaml is a parent and is not built itself\n  hint: name a manifest that extends it"
+    )
+
+
+def test_a_file_that_cannot_be_read() -> None:
+    assert said("/proc/self/mem") == "error: /proc/self/mem cannot be read: Input/output error"
+
+
+def test_a_file_called_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "app.yaml").write_text("manifest: 1\nname: other\nimage: {base: debian:12}\n")
+    monkeypatch.setattr(load, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert said("app") == (
+        "app.yaml:2:7: error: app.yaml calls itself `other`\n"
+        "  name: other\n"
+        "        ^^^^^\n"
+        "  hint: write `name: app`, or rename the file"
+    )
+
+
+def test_a_huge_file(tmp_path: Path) -> None:
+    file = tmp_path / "huge.yaml"
+    file.write_bytes(b"#" * (tree.MAX_BYTES + 1))
+    assert f"error: the file has {tree.MAX_BYTES + 1} bytes\n" in said(file)
+
+
+@pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 500_000, "? " * 200_000])
+def test_hostile_nesting_ends_early(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "deep.yaml"
+    file.write_text(text)
+    assert ": error: " in said(file)
+
+
+def test_a_folder_with_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).touch()
+    (tmp_path / "x.yaml").write_text("manifest: 1\nname: x\nimage: {base: debian:12}\nsources: {s: {path: .}}\n")
+    monkeypatch.setattr(enclosure, "MOST_FILES", 3)
+    monkeypatch.chdir(tmp_path)
+    assert "error: . has more than 3 files\n" in said("x.yaml")
+
+
+def test_two_files_for_one_place_in_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    ours = tmp_path / "ours"
+    for folder in (own, ours):
+        folder.mkdir()
+        (folder / "data.txt").write_text(folder.name)
+    parent = "manifest: 1\nimage: {base: debian:12}\ncommands: {a: {run: x, inputs: [data.txt]}}\n"
+    (ours / "_parent.yaml").write_text(parent)
+    child = "manifest: 1\nname: x\nextends: _parent.yaml\ncommands: {b: {run: x, inputs: [data.txt]}}\n"
+    (own / "x.yaml").write_text(child)
+    monkeypatch.setattr(load, "FOLDER", ours)
+    monkeypatch.chdir(tmp_path)
+    assert said("own/x.yaml") == (
+        "own/x.yaml:4:33: error: ours/data.txt has the same place in the image\n"
+        "  commands: {b: {run: x, inputs: [data.txt]}}\n"
+        "                                  ^^^^^^^^\n"
+        "  hint: rename one of them: both are shipped under this name"
+    )
