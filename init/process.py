@@ -36,6 +36,10 @@ _TELLING = re.compile(
 )
 
 
+class OutOfMemory(StageFailed):
+    """The program was ended because the memory was, or would have been, full."""
+
+
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without tokens and without what belongs to the runner itself."""
     return {name: value for name, value in environ.items() if not _SECRET.search(name) and not _DROPPED.match(name)}
@@ -137,7 +141,7 @@ class _Job:
             return code
         seconds = time.monotonic() - began
         if memory.oom_kills() > kills and (code < 0 or code == 137 or "illed" in gist(self.lines)):
-            raise self._failed(f"{self.name} was killed because the memory was full", "use a machine with more memory")
+            raise self._out_of_memory(f"{self.name} was killed because the memory was full")
         if not check:
             return code
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
@@ -228,14 +232,16 @@ class _Job:
     def _weigh(self, session: int) -> None:
         used = memory.resident(children.members(session, self.mark))
         if self.memory_limit is not None and used > self.memory_limit:
-            raise self._failed(
+            raise self._out_of_memory(
                 f"{self.name} was stopped because it used {used / 1e9:.1f} GB of memory"
-                f" and only {self.memory_limit / 1e9:.1f} GB were free for it",
-                "use a machine with more memory",
+                f" and only {self.memory_limit / 1e9:.1f} GB were free for it"
             )
 
-    def _failed(self, message: str, hint: str | None = None) -> StageFailed:
-        return StageFailed(message, hint=f"{hint}; see {self.runner.log}" if hint else f"see {self.runner.log}")
+    def _failed(self, message: str) -> StageFailed:
+        return StageFailed(message, hint=f"see {self.runner.log}")
+
+    def _out_of_memory(self, message: str) -> OutOfMemory:
+        return OutOfMemory(message, hint=f"use a machine with more memory; see {self.runner.log}", retry=False)
 
 
 def _signal_name(number: int) -> str:

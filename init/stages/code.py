@@ -60,6 +60,20 @@ def put(context: Context, code: Code, at: Path, *, ignored: list[str] | None = N
     return _put_folder(context, code, at, ignored or [])
 
 
+def identity(context: Context, code: Code) -> str:
+    """The commit, or the folder's digest, that `put` would put into place. Raises StageFailed."""
+    if code.git is None:
+        return code.digest or _folder_digest(_shipped(context, code))
+    return code.commit or _remembered(context, code.git, code.ref or "HEAD")
+
+
+def _shipped(context: Context, code: Code) -> Path:
+    folder = context.plan.paths.files / (code.path or "")
+    if not folder.is_dir() or not folder.resolve().is_relative_to(context.plan.paths.files.resolve()):
+        raise StageFailed(f"the image does not hold the folder {code.path}", hint="build the image again", retry=False)
+    return folder
+
+
 def _put_git(context: Context, code: Code, url: str, at: Path, ignored: list[str]) -> Checkout:
     git, ref = Git(context, at), code.ref or "HEAD"
     if at.is_symlink():
@@ -130,10 +144,8 @@ def _fetch(context: Context, git: Git, commit: str) -> None:
 
 def _put_folder(context: Context, code: Code, at: Path, ignored: list[str]) -> Checkout:
     assert code.path is not None
-    origin = context.plan.paths.files / code.path
-    if not origin.is_dir() or not origin.resolve().is_relative_to(context.plan.paths.files.resolve()):
-        raise StageFailed(f"the image does not hold the folder {code.path}", hint="build the image again", retry=False)
-    digest = code.digest or hashlib.sha256(json.dumps(_file_digests(origin)).encode()).hexdigest()
+    origin = _shipped(context, code)
+    digest = code.digest or _folder_digest(origin)
     if at.is_symlink():
         return Checkout(digest, changed=True, fresh=False)
     replacement.resume(context.plan.paths, at)
@@ -178,6 +190,10 @@ def _file_digest(path: Path) -> str:
 def _file_digests(folder: Path) -> dict[str, str]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or path.is_file())
     return {str(path.relative_to(folder)): _file_digest(path) for path in paths}
+
+
+def _folder_digest(folder: Path) -> str:
+    return hashlib.sha256(json.dumps(_file_digests(folder)).encode()).hexdigest()
 
 
 def _read_stamp(folder: Path) -> _Stamp | None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from init.plan import (
     CommandSpec,
@@ -58,12 +58,15 @@ class Bench:
         """All that the stages' programs have printed."""
         return "".join(file.read_text() for file in sorted(Path(self.paths.logs).glob("*.log")))
 
-    def context(self, spec: Spec, id: str | None = None, **more: Any) -> Context:
-        stage = Stage(id or KINDS[type(spec)], KINDS[type(spec)], "", [], spec)
+    def context(
+        self, spec: Spec, id: str | None = None, *, degrade: bool = True, within: float = 120.0, **more: Any
+    ) -> Context:
+        on_failure: Literal["degrade", "fail"] = "degrade" if degrade else "fail"
+        stage = Stage(id or KINDS[type(spec)], KINDS[type(spec)], "", [], spec, on_failure=on_failure)
         plan = Plan("demo", "Demo", "", self.paths, [stage], [])
         log = Path(self.paths.logs, f"{stage.id.replace(':', '.')}.log")
         environ = {**os.environ, "UV_CACHE_DIR": str(self.cache), **self.environ}
-        runner = Runner(log, Path(self.paths.run), environ, self.cancel, time.monotonic() + 120)
+        runner = Runner(log, Path(self.paths.run), environ, self.cancel, time.monotonic() + within)
         return Context(plan, stage, log, self._report, runner, self.cancel, environ, {}, **more)
 
     def run(self, spec: Spec, id: str | None = None, **more: Any) -> Outcome:

@@ -1,0 +1,1 @@
+"""Compiled extensions: which GPU, which wheel, how to build one."""
