@@ -46,7 +46,7 @@ class App(BaseHTTPRequestHandler):
         }
         content = json.dumps(seen).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/event-stream" if self.path == "/events" else "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -244,6 +245,20 @@ def test_stream_arrives_as_it_is_sent(start_portal: Start, start_app: StartApp, 
     assert answer.readline() == b"data: first\n"
     assert ask(port(box), "/go-on", bearer("secret")).status == 200
     assert answer.readline() == b"data: second\n"
+
+
+def test_no_post_loses_its_answer(start_portal: Start, start_app: StartApp, box: ServiceSpec) -> None:
+    """Answers that are sent before the proxy has seen the end of the question, plain and streamed."""
+    start_portal("secret", services=[box])
+    start_app(listen(box))
+
+    def post(number: int) -> bool:
+        body = f"{number}-".encode() * (1 + number % 300)
+        path = "/events" if number % 2 else "/x"
+        return str(ask(port(box), path, bearer("secret"), "POST", body).json["body"]) == body.decode()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(post, range(600)))
 
 
 def test_pages_of_other_sites_cannot_act_for_the_user(
