@@ -140,7 +140,7 @@ class Attempt:
     def _failed(self, failure: StageFailed, text: str) -> End:
         state: Literal["degraded", "failed"] = "degraded" if self.stage.on_failure == "degrade" else "failed"
         consequence = failure.consequence or self.stage.consequence
-        return End(state, text, consequence, took=time.time() - self._began)
+        return End(state, text, consequence, failure.result, took=time.time() - self._began)
 
     def _keep(self, state: Literal["done", "degraded"], outcome: Outcome, fingerprint: str, took: float) -> str:
         kept = Record(

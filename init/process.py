@@ -7,6 +7,7 @@ import functools
 import os
 import re
 import selectors
+import shlex
 import shutil
 import signal
 import subprocess
@@ -134,7 +135,8 @@ class _Job:
         began, kills = time.monotonic(), memory.oom_kills()
         self.runner.log.parent.mkdir(parents=True, exist_ok=True)
         with self.runner.log.open("a", encoding="utf-8", errors="replace") as log:
-            log.write(self.redact(f"$ {' '.join(self.argv)}\n"))
+            command = shlex.join(self.argv).replace("\n", "\\n")
+            log.write(f"$ {self.redact(command)}\n")
             log.flush()
             code = self._attend(log, cwd, {**env, children.MARK: self.mark})
         if code == 0 or (not check and code > 0):
