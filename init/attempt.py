@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 import time
@@ -67,6 +68,7 @@ class Attempt:
         self._current = threading.Event()
         self._began = time.time()
         self._over = False
+        self._fingerprint = ""
 
     def end(self) -> None:
         self.cancel.set()
@@ -103,12 +105,13 @@ class Attempt:
         self._current = threading.Event()
         if self.cancel.is_set():
             raise Interrupted
-        context = self._context()
+        log = log_file(self.plan, self.stage.id)
         late = threading.Timer(self.stage.within + LATE, self._current.set)
         late.daemon = True
         timed = self.stage.kind != "models"
         try:
-            fingerprint = record.fingerprint(self.stage, self.handler.abi(context), self.marks)
+            context = self._context()
+            fingerprint = self._fingerprint = record.fingerprint(self.stage, self.handler.abi(context), self.marks)
             known = None if self.again and attempt == 1 else record.read(self.plan, self.stage)
             if known and known.fingerprint == fingerprint and self.part is None and intact(self.plan, self.stage):
                 return End(known.state, known.message, known.consequence, known.result, self._mark(known))
@@ -125,8 +128,8 @@ class Attempt:
                 raise StageFailed(f"did not end within {self.stage.within:.0f} s and was stopped") from None
             raise
         except Exception as error:
-            self._write_traceback(context.log)
-            raise _failure(error, context.log) from error
+            self._write_traceback(log)
+            raise _failure(error, log) from error
         finally:
             late.cancel()
 
@@ -138,9 +141,16 @@ class Attempt:
         return end
 
     def _failed(self, failure: StageFailed, text: str) -> End:
-        state: Literal["degraded", "failed"] = "degraded" if self.stage.on_failure == "degrade" else "failed"
-        consequence = failure.consequence or self.stage.consequence
-        return End(state, text, consequence, failure.result, took=time.time() - self._began)
+        consequence, took = failure.consequence or self.stage.consequence, time.time() - self._began
+        if self.stage.on_failure == "fail":
+            return End("failed", text, consequence, failure.result, took=took)
+        end = End("degraded", text, consequence, failure.result, self._fingerprint, took)
+        if not failure.retry and self._fingerprint:
+            # It would end the same way at every start, and what needs it would wait for that every time.
+            with contextlib.suppress(StageFailed):
+                outcome = Outcome("degraded", text, consequence, failure.result)
+                end.mark = self._keep("degraded", outcome, self._fingerprint, took)
+        return end
 
     def _keep(self, state: Literal["done", "degraded"], outcome: Outcome, fingerprint: str, took: float) -> str:
         kept = Record(

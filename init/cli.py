@@ -98,6 +98,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
+    # JupyterLab starts at the same moment, and comes first.
+    os.nice(5)
     text = _text()
     try:
         plan = load(text)

@@ -17,7 +17,7 @@ NodeStatus = Literal["waiting", "running", "done", "skipped", "degraded", "faile
 SERVICE = "service:"
 SATISFIES: frozenset[str] = frozenset({"done", "skipped", "degraded"})
 ENDED: frozenset[str] = SATISFIES | {"failed", "blocked"}
-LIMITS: dict[Resource, int] = {"cpu": 4, "net": 8, "disk": 2}
+LIMITS: dict[Resource, int] = {"cpu": 4, "net": 8, "disk": 4}
 
 
 @dataclass(frozen=True)

@@ -219,12 +219,13 @@ class Runner:
             return
         self.marks[stage.id], self.results[stage.id] = end.mark, end.result
         bad = end.state in ("degraded", "failed")
-        shown = self.store.get_stage(stage.id)
+        shown, now = self.store.get_stage(stage.id), time.time()
         self.store.stage(
             stage.id,
             state=end.state,
-            ended=time.time(),
-            message=end.message if end.took is not None else kept(end.message),
+            started=now if end.took is None else shown.started,
+            ended=now,
+            message=kept(end.message) if end.took is None and end.state == "done" else end.message,
             consequence=(end.consequence or stage.consequence or self._loss(stage)) if bad else None,
             repair=f"firstlight retry {stage.id}" if bad else None,
             result=end.result,
@@ -292,7 +293,7 @@ class Runner:
             free = shutil.disk_usage(self.plan.paths.workspace).free
             files = [file for file in self.snapshot.files if file.state not in ("done", "skipped")]
             needed = sum(max(0, (file.bytes_total or 0) - file.bytes_done) for file in files)
-            if needed or not self.snapshot.disk:
+            if needed or self.snapshot.disk.get("needed", 1):
                 self.store.disk(free, needed)
 
     def _guard(self, step: Callable[[], None]) -> None:
@@ -351,7 +352,7 @@ def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
 
 def kept(message: str) -> str:
     """What a stage says whose record spared the work."""
-    return f"kept from an earlier start: {message}" if message else "kept from an earlier start"
+    return f"kept: {message}" if message else "kept from an earlier start"
 
 
 def judge(snapshot: Snapshot) -> Phase:

@@ -160,7 +160,7 @@ def _detail(stage: StageState, ended: set[str], plain: bool) -> Text:
         return Text(stage.message, "red")
     if stage.state in ("degraded", "failed"):
         return Text(f"{stage.state}, see below", _style(stage.state))
-    if stage.state == "done" and stage.bytes_total:
+    if stage.state == "done" and stage.bytes_total and not stage.message:
         return Text(lines.size(stage.bytes_total), "dim")
     return Text(stage.message, "" if stage.state == "running" else "dim")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from init import control
-from init.plan import FileSpec, ModelsSpec, Stage
+from init.plan import CommandSpec, FileSpec, ModelsSpec, Stage
 from init.state import ENDED
 from tests.runner.support import House, command, stop
 from tests.waiting import until
@@ -77,6 +77,29 @@ def test_attempts_pauses_timeouts_and_degrading(tmp_path: Path) -> None:
         assert (slow.consequence, slow.repair) == ("Slower.", "firstlight retry slow")
         assert house.stage("second").attempt == 2
         house.until_phase("degraded")
+
+
+def test_what_cannot_work_is_not_tried_at_every_start(tmp_path: Path) -> None:
+    wrong = CommandSpec(["no-such-program"])
+    stage = Stage("hopeless", "command", "Hopeless", [], wrong, attempts=3, on_failure="degrade")
+    house = House(tmp_path, [stage, command("after", "true", "hopeless")])
+    for _ in range(2):
+        with house.running():
+            house.until({"hopeless": "degraded", "after": "done"})
+            hopeless = house.stage("hopeless")
+            assert hopeless.message == "no-such-program is not installed; add it to the image"
+            assert hopeless.repair == "firstlight retry hopeless"
+    assert [event["attempt"] for event in house.events("stage") if event["id"] == "hopeless"] == [1, 1, 0]
+
+
+def test_a_mistake_in_a_handler_is_a_failure_of_its_stage(tmp_path: Path) -> None:
+    house = House(tmp_path, [command("a", "true"), command("b", "true")])
+    (tmp_path / "workspace" / ".firstlight").mkdir()
+    (tmp_path / "disk" / "records").write_text("in the way")
+    with house.running() as process:
+        house.until({"a": "failed", "b": "failed"})
+        assert process.poll() is None
+        assert house.stage("a").message
 
 
 def test_sigterm_ends_the_children_and_leaves_a_clean_state(tmp_path: Path) -> None:
