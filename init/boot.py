@@ -97,6 +97,9 @@ def _poke(path: Path) -> None:
     if os.fork():
         os._exit(0)
     with suppress(BaseException):
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
         deadline = time.monotonic() + POKE_WITHIN
         while time.monotonic() < deadline and not _connect(path):
             time.sleep(0.005)

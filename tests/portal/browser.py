@@ -84,9 +84,9 @@ def websocket(port: int, path: str, headers: Mapping[str, str], message: str = "
             return status, ""
         mask, data = os.urandom(4), message.encode()
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
-        connection.sendall(bytes([0x81, 0x80 | len(data)]) + mask + masked)
-        _, length = stream.read(2)
-        size = length & 0x7F
+        length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+        connection.sendall(b"\x81" + length + mask + masked)
+        size = stream.read(2)[1] & 0x7F
         if size == 126:
             size = int.from_bytes(stream.read(2), "big")
         return status, stream.read(size).decode()

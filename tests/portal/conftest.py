@@ -9,14 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from images import ground
+from init import access, health
+from init.programs import Programs
 from tests.portal import house
+from tests.portal.browser import Reply, ask
 from tests.portal.house import House
 from tests.waiting import until
 
@@ -98,9 +103,54 @@ def start_app() -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
         stop(process)
 
 
-def _answers(port: int) -> bool:
-    from tests.portal.browser import ask
+@dataclass
+class Stack:
+    """A whole house that runs: supervisord, JupyterLab, the portal, and a runner that only sleeps."""
 
+    house: House
+    boot: subprocess.Popen[bytes]
+    token: str
+    out: Path
+
+    @property
+    def programs(self) -> Programs:
+        return Programs(self.house.run / "supervisor.sock")
+
+    def processes(self) -> dict[int, str]:
+        """Command line by process id, of everything that has this house's plan in its environment."""
+        mark = f"FIRSTLIGHT_PLAN={self.house.home / 'plan.json'}".encode()
+        found = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def lab(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET", body: str = "") -> Reply:
+        content = body.encode() if method != "GET" else None
+        return ask(self.house.plan.jupyter.port, path, headers, method, content)
+
+
+def start_stack(made: House, environ: Mapping[str, str], lab: str = "/api") -> Stack:
+    """Boot a house and wait until JupyterLab and the portal answer. Variables with an empty value stay empty."""
+    base = {k: v for k, v in os.environ.items() if k not in (*access.PRIVATE, "NB_PREFIX", "FIRSTLIGHT_PLAN")}
+    env = {**base, **environ}
+    out = made.root / "out"
+    with out.open("wb") as log:
+        command = [str(made.home / "bin" / "firstlight"), "boot"]
+        boot = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    port = made.plan.jupyter.port
+    try:
+        until(lambda: health.answers(port, lab) == 200 and _answers(made.plan.portal_port), 60, what=str(made.logs))
+    except BaseException:
+        stop(boot)
+        raise
+    return Stack(made, boot, access.current(made.plan.paths), out)
+
+
+def _answers(port: int) -> bool:
     try:
         return bool(ask(port, "/.firstlight/health").status)
     except OSError:

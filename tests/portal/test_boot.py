@@ -1,0 +1,336 @@
+"""The container's first program and what it starts: the real supervisord, JupyterLab and portal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from init import health, state
+from init.plan import KernelSpec, Need, ServiceSpec, Stage
+from init.plan import Code as PlanCode
+from tests.portal import house
+from tests.portal.browser import HTML, ask, bearer, query, websocket
+from tests.portal.conftest import CLI, Stack, start_stack, stop
+from tests.portal.house import REPO, free_port
+from tests.waiting import until
+
+TOKEN = "p%s {env.HOME} $ 'q' \"e\""
+POD = "https://abc123-8888.proxy.runpod.net"
+
+
+def box(**options: object) -> ServiceSpec:
+    fields: dict[str, object] = {
+        "id": "box",
+        "title": "Box",
+        "command": [sys.executable, "{files}/app.py", "{port}"],
+        "needs": [Need("weights")],
+        "port": free_port(),
+        "listen": free_port(),
+        "environment": {"WHERE": "{workspace}:{models}:{source}:{port}:{nothing}", "PERCENT": "%(x)s 100%"},
+    }
+    return ServiceSpec(**{**fields, **options})  # type: ignore[arg-type]
+
+
+def kernel() -> Stage:
+    adds = {"box": ["--flag", "{workspace}/x y"]}
+    spec = KernelSpec(name="fast", env="app", code=PlanCode(path="k"), probe="p.py", adds=adds)
+    return Stage("fast", "kernel", "Fast", [], spec)
+
+
+def write_state(made: house.House, service: str, kernel: str = "running", **weights: object) -> None:
+    fields: dict[str, object] = {"state": "running", "bytes_done": 5, "bytes_total": 10, **weights}
+    snapshot = state.Snapshot(
+        "demo",
+        "Lightbox",
+        state.Boot("1", 0.0),
+        stages=[
+            state.StageState("weights", "models", "Weights", [], **fields),  # type: ignore[arg-type]
+            state.StageState("fast", "kernel", "Fast", [], state=kernel),  # type: ignore[arg-type]
+        ],
+        services=[state.ServiceState("box", "Box", ["weights"], state=service, port=1)],  # type: ignore[arg-type]
+    )
+    made.plan.paths.state.mkdir(exist_ok=True)
+    draft = made.plan.paths.state / ".state"
+    draft.write_text(state.dump(snapshot))
+    draft.replace(made.plan.paths.state / "state.json")
+
+
+@pytest.fixture(scope="module")
+def stack(control: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    root = tmp_path_factory.mktemp("stack")
+    made = house.build(root, control, services=[box()], stages=[kernel()], also=True, cli=CLI)
+    made.plan.paths.files.mkdir()
+    (made.plan.paths.files / "app.py").write_bytes((REPO / "tests/portal/app.py").read_bytes())
+    running = start_stack(
+        made, {"JUPYTER_TOKEN": TOKEN, "RUNPOD_POD_ID": "abc123", "HF_TOKEN": "hf", "WEB_PASSWORD": "w"}
+    )
+    yield running
+    stop(running.boot)
+    until(lambda: not running.processes(), 20, what="processes left")
+
+
+def test_says_where_to_look_with_the_token_once(stack: Stack) -> None:
+    out = stack.out.read_text()
+    plan = stack.house.plan
+    assert f"https://abc123-{plan.jupyter.port}.proxy.runpod.net/lab?{query(TOKEN)}" in out
+    assert f"https://abc123-{plan.portal_port}.proxy.runpod.net/?{query(TOKEN)}" in out
+    assert f"https://abc123-{plan.services[0].port}.proxy.runpod.net/?{query(TOKEN)}" in out
+
+
+def test_token_stands_in_no_log_and_no_command_line(stack: Stack) -> None:
+    ask(stack.house.plan.jupyter.port, f"/lab?{query(TOKEN)}")
+    ask(stack.house.plan.portal_port, f"/?{query(TOKEN)}")
+    secrets = (TOKEN, query(TOKEN).removeprefix("token="), json.dumps(TOKEN)[1:-1])
+    logs = [path for path in stack.house.logs.rglob("*") if path.is_file()]
+    assert {path.name for path in logs} >= {"supervisord.log", "jupyterlab.log", "portal.log", "init.log"}
+    for path in logs:
+        for secret in secrets:
+            assert secret not in path.read_text(), path
+    lines = stack.processes()
+    assert len(lines) >= 4
+    for line in lines.values():
+        assert not any(secret in line for secret in secrets), line
+    kept = stack.house.run / "token"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert not (stack.house.plan.paths.state / "token").exists(), "a given token is the platform's to keep"
+
+
+def test_supervisors_socket_is_private(stack: Stack) -> None:
+    assert stat.S_IMODE((stack.house.run / "supervisor.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE(stack.house.run.stat().st_mode) == 0o700
+
+
+def test_health(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTLIGHT_PLAN", str(stack.house.home / "plan.json"))
+    monkeypatch.delenv("NB_PREFIX", raising=False)
+    assert health.main() == 0
+    assert capsys.readouterr().out == "JupyterLab: answers\nportal: answers\n"
+
+
+def test_lab_asks_for_the_token(stack: Stack) -> None:
+    assert stack.lab("/api/contents").status == 403
+    assert stack.lab("/api/contents", {"Authorization": "token wrong"}).status == 403
+    assert stack.lab("/api/contents", {"Authorization": f"token {TOKEN}"}).status == 200
+    assert stack.lab(f"/api/contents?{query(TOKEN)}").status == 200
+    assert stack.lab("/lab", HTML).status == 302
+    page = stack.lab(f"/lab?{query(TOKEN)}", HTML)
+    assert page.status == 200
+    assert "announcements" in page.text.split("disabledExtensions")[1][:200]
+
+
+def test_lab_is_on_its_further_ports_with_its_own_authentication(stack: Stack) -> None:
+    also = stack.house.plan.jupyter.also[0]
+    assert ask(also, "/api").json["version"]
+    assert ask(also, "/api/contents").status == 403
+    assert ask(also, "/api/contents", {"Authorization": f"token {TOKEN}"}).status == 200
+
+
+def sign_in(stack: Stack, host: str = "") -> tuple[dict[str, str], str]:
+    """A browser's cookies after the first page, and its XSRF value."""
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", stack.house.plan.jupyter.port, timeout=20)
+    connection.request("GET", f"/lab?{query(TOKEN)}", headers={**HTML, **({"Host": host} if host else {})})
+    answer = connection.getresponse()
+    answer.read()
+    pairs = [value.partition(";")[0] for name, value in answer.getheaders() if name.lower() == "set-cookie"]
+    xsrf = next(pair.partition("=")[2] for pair in pairs if pair.startswith("_xsrf="))
+    return {"Cookie": "; ".join(pairs)}, xsrf
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "fine"),
+    [
+        (None, None, True),
+        ("abc123-8888.proxy.runpod.net", POD, True),
+        ("100.64.3.1:60123", POD, True),
+        ("localhost:8888", POD, True),
+        ("100.64.3.1:60123", "https://abc123-8189.proxy.runpod.net", True),
+        ("5.6.7.8:41234", "http://5.6.7.8:41234", True),
+        ("tunnel.trycloudflare.com", "https://tunnel.trycloudflare.com", True),
+        ("100.64.3.1:60123", "https://other-8888.proxy.runpod.net", False),
+        ("100.64.3.1:60123", "https://elsewhere.example", False),
+        ("100.64.3.1:60123", f"{POD}.elsewhere.example", False),
+    ],
+)
+def test_lab_behind_proxies(stack: Stack, host: str | None, origin: str | None, fine: bool) -> None:
+    port = stack.house.plan.jupyter.port
+    host = host or f"127.0.0.1:{port}"
+    cookies, xsrf = sign_in(stack, host)
+    headers = {**cookies, "Host": host, "Origin": origin or f"http://127.0.0.1:{port}"}
+
+    made = stack.lab("/api/terminals", {**headers, "X-XSRFToken": xsrf}, "POST", "{}")
+    assert (made.status == 200) == fine, made.text
+    if fine:
+        name = made.json["name"]
+        assert websocket(port, f"/terminals/websocket/{name}", headers, '["stdin", "true\\r"]')[0] == 101
+        gone = stack.lab(f"/api/terminals/{name}", {**headers, "X-XSRFToken": xsrf}, "DELETE", "")
+        assert gone.status == 204
+    else:
+        assert websocket(port, "/terminals/websocket/1", headers)[0] in (403, 404)
+    assert stack.lab("/api/terminals", headers, "POST", "{}").status in (403, 404), "without the XSRF value"
+
+
+def test_terminal_has_the_command_and_no_runners_modules(stack: Stack) -> None:
+    cookies, xsrf = sign_in(stack)
+    port = stack.house.plan.jupyter.port
+    name = stack.lab("/api/terminals", {**cookies, "X-XSRFToken": xsrf}, "POST", "{}").json["name"]
+    target = stack.house.workspace / "said"
+    line = f"command -v firstlight > {target}; echo [$PYTHONPATH] >> {target}; pwd >> {target}; echo end >> {target}\\r"
+    assert websocket(port, f"/terminals/websocket/{name}", cookies, f'["stdin", "{line}"]')[0] == 101
+    until(lambda: target.exists() and "end" in target.read_text())
+    assert target.read_text().splitlines() == [
+        str(stack.house.home / "bin" / "firstlight"),
+        "[]",
+        str(stack.house.workspace),
+        "end",
+    ]
+
+
+def test_holding_page_turns_into_the_app(stack: Stack) -> None:
+    spec = stack.house.plan.services[0]
+    assert spec.port is not None
+    write_state(stack.house, "waiting")
+    mine = bearer(TOKEN)
+    page = ask(spec.port, "/", {**mine, **HTML})
+    assert (page.status, page.headers["retry-after"], page.headers["x-firstlight"]) == (503, "5", "holding")
+    assert ask(spec.port, "/", {**mine, **HTML, "Cf-Ray": "8f-FRA"}).status == 200
+    tool = ask(spec.port, "/prompt", {**mine, "Cf-Ray": "8f-FRA"}, "POST", b"{}")
+    assert (tool.status, tool.headers["retry-after"], tool.json["error"]) == (503, "5", "not ready yet")
+    assert websocket(spec.port, "/ws", mine)[0] == 503
+    seen = ask(spec.port, "/.firstlight/state.json", mine)
+    assert seen.headers["x-firstlight-service"] == "box"
+    assert seen.json["stages"][0]["bytes_total"] == 10
+    for name in ("token", "events.ndjson", "state.json/..", "state.json/x"):
+        assert ask(spec.port, f"/.firstlight/{name}", mine).status == 404
+
+    write_state(stack.house, "starting", kernel="done", state="done")
+    stack.programs.start("box")
+    until(lambda: ask(spec.port, "/x", mine).status == 200)
+    reply = ask(spec.port, "/x", {**mine, **HTML})
+    assert reply.json["path"] == "/x"
+    assert "x-firstlight" not in reply.headers
+
+    environ = reply.json["environ"]
+    paths = stack.house.plan.paths
+    assert environ["WHERE"] == (
+        f"{paths.workspace}:{stack.house.plan.models}:{paths.source('box')}:{spec.listen}:{{nothing}}"
+    )
+    assert environ["PERCENT"] == "%(x)s 100%"
+    assert environ["HF_TOKEN"] == "hf"
+    assert not {"JUPYTER_TOKEN", "WEB_PASSWORD", "FIRSTLIGHT_TOKEN", "FIRSTLIGHT_COOKIE", "PYTHONPATH"} & set(environ)
+    line = (Path("/proc") / str(stack.programs.look("box").pid) / "cmdline").read_bytes().split(b"\0")
+    assert line[-3:-1] == [b"--flag", f"{paths.workspace}/x y".encode()]
+
+    stack.programs.stop("box")
+    assert ask(spec.port, "/", {**mine, **HTML}).status == 503
+
+
+def test_logs_of_programs_are_in_their_own_files(stack: Stack) -> None:
+    listing = ask(stack.house.plan.portal_port, "/logs/", bearer(TOKEN)).text
+    for name in ("jupyterlab", "portal", "init", "supervisord"):
+        assert f"{name}.log" in listing
+
+
+def test_programs_that_are_killed_come_back(stack: Stack) -> None:
+    for name in ("portal", "init", "jupyterlab"):
+        before = stack.programs.look(name).pid
+        os.kill(before, signal.SIGKILL)
+        until(lambda name=name, before=before: stack.programs.look(name).pid not in (0, before))  # type: ignore[misc]
+    until(lambda: health.answers(stack.house.plan.jupyter.port, "/api") == 200, 60)
+    until(lambda: health.answers(stack.house.plan.portal_port, "/.firstlight/health") == 200)
+
+
+def test_killed_supervisord_leaves_nothing_behind(control: Path, tmp_path: Path) -> None:
+    forever = box(command=[sys.executable, "-c", "import time; time.sleep(1e6)"])
+    made = house.build(tmp_path, control, services=[forever], cli=CLI)
+    stack = start_stack(made, {})
+    stack.programs.start("box")
+    until(lambda: stack.programs.look("box").state == "RUNNING")
+    kept = stack.house.plan.paths.state / "token"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert kept.read_text().strip() == stack.token
+    assert len(stack.processes()) >= 5
+    stack.boot.kill()
+    stack.boot.wait(10)
+    until(lambda: not stack.processes(), what="processes left")
+
+    again = start_stack(made, {})
+    try:
+        assert again.token == stack.token
+        assert again.lab("/api/contents", {"Authorization": f"token {stack.token}"}).status == 200
+    finally:
+        stop(again.boot)
+    until(lambda: not again.processes(), what="processes left")
+
+
+def test_prefix_and_explicitly_empty_token(control: Path, tmp_path: Path) -> None:
+    """As Kubeflow starts notebooks: it authenticates in front of them."""
+    made = house.build(tmp_path, control, cli=CLI)
+    prefix = "/notebook/team/my-nb"
+    stack = start_stack(made, {"NB_PREFIX": prefix, "JUPYTER_TOKEN": ""}, lab=f"{prefix}/api")
+    try:
+        assert stack.lab(f"{prefix}/api/contents").status == 200
+        assert stack.lab(f"{prefix}/lab", HTML).status == 200
+        assert stack.lab("/api/contents").status == 404
+        assert stack.lab(f"{prefix}/api/terminals", method="POST", body="{}").status == 403, "XSRF stays on"
+        assert stack.token, "the portal still asks"
+        assert ask(made.plan.portal_port, "/").status == 401
+        assert ask(made.plan.portal_port, "/", bearer(stack.token)).status == 200
+        assert f"{prefix}/lab\n" in stack.out.read_text()
+    finally:
+        stop(stack.boot)
+    until(lambda: not stack.processes(), what="processes left")
+
+
+def boot(made: house.House, **environ: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": os.environ["PATH"], "FIRSTLIGHT_PLAN": str(made.home / "plan.json"), **environ}
+    code = f"import sys; sys.path.insert(0, {str(REPO)!r}); from init import boot; sys.exit(boot.main())"
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30)
+
+
+def test_boot_without_a_plan(tmp_path: Path) -> None:
+    made = house.build(tmp_path)
+    (made.home / "plan.json").write_text('{"schema": "firstlight.plan/0"}')
+    done = boot(made)
+    assert done.returncode == 1
+    assert "the plan cannot be read" in done.stderr
+    assert "build the image again" in done.stderr
+    (made.home / "plan.json").unlink()
+    assert "set FIRSTLIGHT_PLAN" in boot(made).stderr
+
+
+def test_boot_where_it_may_not_write(tmp_path: Path) -> None:
+    made = house.build(tmp_path)
+    made.run.rmdir()
+    made.run.write_text("")
+    done = boot(made)
+    assert done.returncode == 1
+    assert f"{made.run} cannot be written by user" in done.stderr
+    assert "run the container as its own user" in done.stderr
+
+
+def test_boot_without_supervisord(tmp_path: Path) -> None:
+    made = house.build(tmp_path)
+    done = boot(made, JUPYTER_TOKEN="given")
+    assert done.returncode == 1
+    assert f"{made.home}/control/bin/supervisord does not start: No such file or directory" in done.stderr
+    assert "/lab?token=given" in done.stdout
+
+
+def test_boot_with_an_unusable_workspace_goes_on(tmp_path: Path) -> None:
+    made = house.build(tmp_path)
+    made.workspace.rmdir()
+    made.workspace.write_text("")
+    done = boot(made)
+    assert "nothing will outlive this container" in done.stderr
+    assert "so the next start has another one" in done.stderr
+    assert "supervisord does not start" in done.stderr, "it got as far as that"
