@@ -22,6 +22,7 @@ _VERSION = re.compile(r"3\.\d+(\.\d+)?")
 _CAPABILITY = re.compile(r"\d{1,2}\.\d")
 _REF = re.compile(r"(?!.*\.\.)[\w][\w./+-]*")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_UNSHELLED = re.compile(r"(?<!\$)\{(" + "|".join(COMMAND_WORDS) + r")\}")
 _ADDRESS_PATH = re.compile(r"/(?!/)[!-~]*")
 _PORT = re.compile(r"\d{1,5}/(http|tcp)")
 _TEST = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -117,6 +118,9 @@ def _commands(manifest: Manifest, found: Findings) -> None:
         if isinstance(command.run, str):
             if not command.run.strip():
                 found.add(path, "the command is empty", "write what is to run")
+            for name in _UNSHELLED.findall(command.run):
+                text = f"`{{{name}}}` is not replaced in a shell line"
+                found.add(path, text, f"write `$FIRSTLIGHT_{name.upper()}`, or the command as a list")
         else:
             _words(found, path, command.run, COMMAND_WORDS)
 

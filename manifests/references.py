@@ -20,6 +20,7 @@ def check(manifest: Manifest, found: Findings) -> None:
     for path, text in _needs(manifest):
         _need(manifest, found, path, text)
     _circles(manifest, found)
+    _too_early(manifest, found)
 
 
 def _environments(manifest: Manifest, found: Findings) -> None:
@@ -119,3 +120,19 @@ def _circles(manifest: Manifest, found: Findings) -> None:
             )
             same = {need for (who, need), path in written.items() if who == pair[0] and path == written.get(pair)}
             graph[pair[0]] -= same | {pair[1]}
+
+
+def _too_early(manifest: Manifest, found: Findings) -> None:
+    """What says `at: build` itself cannot wait for the container's start."""
+    stages = {stage.id: stage for stage in expand.stages(manifest)}
+    for stage in stages.values():
+        path = (*stage.where, "at")
+        if found.written(*path) == "build":
+            late = [
+                n.id
+                for n in stage.needs
+                if n.id.startswith("service:") or (n.id in stages and stages[n.id].at == "start")
+            ]
+            if late:
+                text = f"`{stage.id}` cannot be built into the image: `{late[0]}` is only there at start"
+                found.add(path, text, "let that one say `at: build` too, if it can, or let this one say `at: start`")
