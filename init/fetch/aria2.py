@@ -35,7 +35,6 @@ OPTIONS = {
     "user-agent": f"{AGENT} aria2",
     "max-concurrent-downloads": "64",
     "min-split-size": "1M",
-    "disk-cache": "32M",
     "continue": "true",
     "always-resume": "false",
     "max-resume-failure-tries": "0",
@@ -75,9 +74,10 @@ class Progress:
 class Aria2:
     """One running aria2. Start it from a thread that outlives it: it is killed when that thread ends."""
 
-    def __init__(self, run: Path, environ: Mapping[str, str], *, calm: bool, keep: int | None):
-        """`run`: folder for its configuration; `keep`: file handle that it holds open as long as it lives."""
-        self._run, self._environ, self._calm, self._keep = run, environ, calm, keep
+    def __init__(self, run: Path, environ: Mapping[str, str], *, calm: bool, keep: int | None, cache: str = "0"):
+        """`run`: folder for its configuration; `keep`: file handle that it holds open as long as it lives;
+        `cache`: what it gathers before it writes, of use on network volumes only."""
+        self._run, self._environ, self._calm, self._keep, self._cache = run, environ, calm, keep, cache
         self.port = _free_port()
         self._secret = secrets.token_urlsafe(24)
         self.gids: set[str] = set()
@@ -93,6 +93,7 @@ class Aria2:
             "rpc-listen-port": str(self.port),
             "rpc-secret": self._secret,
             "stop-with-process": str(os.getpid()),
+            "disk-cache": self._cache,
             **({"ca-certificate": bundle} if bundle else {}),
         }
         handle = os.open(self._configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

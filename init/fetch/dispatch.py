@@ -14,7 +14,7 @@ from typing import Any
 
 from init.fetch import fallback, presence, space, verify
 from init.fetch.aria2 import Progress
-from init.fetch.job import ENDED, Job, Want, control, discard
+from init.fetch.job import ENDED, Job, Want, control, discard, forget
 from init.fetch.lease import Lease
 from init.fetch.ledger import Ledger
 from init.fetch.places import place
@@ -56,7 +56,7 @@ class Dispatcher:
         self.lease = Lease(state, beat=tuning.beat, dead=tuning.dead)
         self.queue = Queue()
         self._environ, self._on_file, self._tuning = environ, on_file, tuning
-        self._workers = Workers(run, environ, tuning)
+        self._workers = Workers(root, run, environ, tuning)
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._asking = ThreadPoolExecutor(8, "fetch-ask")
         self._reading = ThreadPoolExecutor(tuning.verifiers, "fetch-verify", initializer=verify.calm)
@@ -362,12 +362,28 @@ class Dispatcher:
             self._turn(job, "queued", "aria2 ended; going on with a new one")
         for job, seen in found:
             self._seen(job, seen)
+        self._watch_space()
         for job in [j for j in self.queue.jobs if j.state == "fetching"]:
             if now - job.moved > self._tuning.stall and not job.stop.is_set():
                 job.stop.set()
                 if job.worker is not None:
                     self._workers.detach(job)
                     self._trouble(job, Trouble(f"{job.name}: no bytes for {self._tuning.stall:.0f} s", kind="stall"))
+
+    def _watch_space(self) -> None:
+        """Stop before the volume is so full that aria2 could not note what it has."""
+        growing = [j for j in self.queue.jobs if j.state == "fetching" and lacking(j, self.root)]
+        if growing and not space.free(self.root):
+            for job in growing:
+                job.stop.set()
+                if job.worker is not None:
+                    self._workers.detach(job)
+                    self._trouble(job, self._full(job))
+
+    def _full(self, job: Job) -> Trouble:
+        need = lacking(job, self.root)
+        short = max(1, need - space.free(self.root))
+        return full(self.root, f"{job.path} needs {space.size(need)} more", short)
 
     def _seen(self, job: Job, seen: Progress) -> None:
         if seen.status == "active" and seen.total and job.size is not None and seen.total != job.size:
@@ -420,7 +436,7 @@ class Dispatcher:
                 raise _contradiction(job, f"has other content: its {kind} is {found}, and should be {expected}")
         job.size = job.done = there
         verify.settle(partial, place(self.root, job.path))
-        control(partial).unlink(missing_ok=True)
+        forget(partial)
         presence.record(job, self.root, job.path, self.ledger)
         presence.share(job, self.root, self.ledger)
 
@@ -429,8 +445,7 @@ class Dispatcher:
     def _explain(self, job: Job, seen: Progress) -> None:
         """Why aria2 gave up, as far as its exit code tells; else the origin is asked, for one byte."""
         if seen.code == 9:
-            short = max(1, lacking(job, self.root) - space.free(self.root))
-            self._trouble(job, full(self.root, f"{job.path} needs {space.size(lacking(job, self.root))} more", short))
+            self._trouble(job, self._full(job))
         elif seen.code in (15, 16, 17, 18):
             self._trouble(
                 job, Trouble(f"{job.path}: {self.root} cannot be written", hint="check the volume", kind="disk")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from init.fetch import web
-from init.fetch.job import control, discard
+from init.fetch.job import control, discard, forget
 from init.fetch.sources import Address, HubFile, hub_process
 from init.fetch.trouble import HUB, Trouble, bare, refusal
 from init.fetch.verify import Cancelled
@@ -45,7 +45,7 @@ def plain(address: Address, partial: Path, size: int | None, on_bytes: OnBytes, 
             done = _range(address, file.fileno(), start, end, done, on_bytes, cancel)
         if size is not None:
             os.ftruncate(file.fileno(), size)
-    control(partial).unlink(missing_ok=True)
+    forget(partial)
 
 
 def _range(

@@ -143,4 +143,11 @@ def control(partial: Path) -> Path:
 def discard(partial: Path) -> None:
     """Remove a partial file and aria2's own beside it. Raises OSError."""
     partial.unlink(missing_ok=True)
-    control(partial).unlink(missing_ok=True)
+    forget(partial)
+
+
+def forget(partial: Path) -> None:
+    """Remove aria2's own file beside a partial one, and what it leaves when it is killed while writing it."""
+    beside = control(partial)
+    beside.unlink(missing_ok=True)
+    beside.with_name(f"{beside.name}__temp").unlink(missing_ok=True)

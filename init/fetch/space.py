@@ -18,7 +18,7 @@ def size(amount: float) -> str:
 def free(folder: Path) -> int:
     """Bytes that may still be written below `folder`, less a little for the system. Raises OSError."""
     found = os.statvfs(folder)
-    spare = min(256_000_000, found.f_blocks * found.f_frsize // 100)
+    spare = min(256_000_000, found.f_blocks * found.f_frsize // 10)
     return max(0, found.f_bavail * found.f_frsize - spare)
 
 

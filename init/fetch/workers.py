@@ -41,12 +41,13 @@ class Tuning:
 class Workers:
     """Up to `tuning.processes` aria2s. Used by one thread, which outlives them."""
 
-    def __init__(self, run: Path, environ: Mapping[str, str], tuning: Tuning):
-        self._run, self._environ, self._tuning = run, environ, tuning
+    def __init__(self, root: Path, run: Path, environ: Mapping[str, str], tuning: Tuning):
+        self._root, self._run, self._environ, self._tuning = root, run, environ, tuning
         self._all: list[Aria2] = []
         self._jobs: dict[str, Job] = {}
         self._deaths: list[float] = []
-        self._allocation: dict[int, str] = {}
+        self._reserves: bool | None = None
+        """Whether the volume can reserve room, as local ones do; None: not tried yet."""
         self.polled = 0.0
 
     @property
@@ -60,11 +61,14 @@ class Workers:
     def grow(self, amount: int, keep: int | None) -> None:
         """Have at least this many, within limits. Raises OSError when none can be started."""
         self._deaths = [t for t in self._deaths if time.monotonic() - t < 10]
+        if self._reserves is None:
+            self._reserves = space.allocates(self._root)
         fresh = []
         while len(self._all) < min(amount, self._tuning.processes):
             if len(self._deaths) > 20:
                 raise OSError("aria2 ends again and again")
-            fresh.append(Aria2(self._run, self._environ, calm=self._tuning.calm, keep=keep))
+            cache = "0" if self._reserves else "16M"
+            fresh.append(Aria2(self._run, self._environ, calm=self._tuning.calm, keep=keep, cache=cache))
             self._all.append(fresh[-1])
         for worker in fresh:
             try:
@@ -79,11 +83,8 @@ class Workers:
     def add(self, job: Job, url: str, partial: Path) -> None:
         """Let the least busy one fetch a job. Raises OSError."""
         worker = min(self._all, key=lambda w: (sum(self._left(gid) for gid in w.gids), len(w.gids)))
-        device = partial.parent.stat().st_dev
-        if device not in self._allocation:
-            self._allocation[device] = "falloc" if space.allocates(partial.parent) else "none"
-        connections = self._tuning.connections
-        job.gid = worker.add(url, partial, connections=connections, allocation=self._allocation[device])
+        allocation = "falloc" if self._reserves else "none"
+        job.gid = worker.add(url, partial, connections=self._tuning.connections, allocation=allocation)
         job.worker = worker
         self._jobs[job.gid] = job
 

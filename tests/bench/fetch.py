@@ -54,7 +54,7 @@ class Served:
         urllib.request.urlopen(f"{self.url}/_control", json.dumps(order).encode()).close()
 
 
-def run(folder: Path, size: int = 3_700_000_000, repeats: int = 3, tell: Callable[[str], None] = print) -> list[Row]:
+def run(folder: Path, size: int = 3_700_000_000, repeats: int = 3, *, tell: Callable[[str], None] = print) -> list[Row]:
     """The table: unthrottled against other tools, and throttled against the link's limit. `size` bytes a tool."""
     rows = []
     with _origin(folder, size) as served:
@@ -171,5 +171,4 @@ if __name__ == "__main__":
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
-        given = [int(float(word)) for word in sys.argv[1:]]
-        print(table(run(Path(scratch), *given)))
+        print(table(run(Path(scratch), *(int(float(word)) for word in sys.argv[1:3]))))

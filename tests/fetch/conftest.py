@@ -77,7 +77,7 @@ class Kitchen:
         return sorted(
             path.name
             for path in self.models.rglob("*")
-            if path.name.endswith((".part", ".aria2", ".bad", ".new")) or ".firstlight" in path.name
+            if path.name.endswith((".part", ".aria2", ".bad", ".new", "__temp")) or ".firstlight" in path.name
         )
 
     def stop(self) -> None:
