@@ -80,9 +80,9 @@ def test_order_is_from_what_is_shared_to_what_changes_most() -> None:
     text = dockerfile("full")
     marks = [
         "AS common", "AS uv", "AS control", "--require-hashes -r /tmp/control.txt", "COPY init ", "AS image",
-        "libgl1", "-r /tmp/jupyter.txt", "useradd", "ENV ", "USER maker", "bake app --part 1/3", "bake app --part 3/3",
-        "bake studio\n", "bake studio:packages", "bake nodes", "bake fast", "COPY --link files", "plan.json /opt",
-        "WORKDIR", "ENTRYPOINT", "LABEL",
+        "libgl1", "-r /tmp/jupyter.txt", "useradd", "ENV ", "bake app --part 1/3", "bake app --part 3/3",
+        "bake studio\n", "bake studio:packages", "bake nodes", "bake fast", "COPY files", "plan.json /opt",
+        "WORKDIR", "USER maker", "ENTRYPOINT", "LABEL",
     ]  # fmt: skip
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
