@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"firstlight: {error}", file=sys.stderr)
         return 1
     except control.NotRunning:
-        print("firstlight: the runner is not running\n  start it with: supervisorctl start init", file=sys.stderr)
+        print(f"firstlight: the runner is not running\n  {_start(_paths())}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader has seen enough (`| head`); Python must not complain about it at exit.
@@ -193,6 +193,14 @@ def _paths() -> Paths:
         from init.stranded import roots
 
         return roots(text)
+
+
+def _start(paths: Paths) -> str:
+    """How to get a runner."""
+    if not Path(paths.run, "supervisor.sock").exists():
+        return "nothing of Firstlight runs here: start the container, or `./buildkit.py run NAME --local`"
+    config = Path(paths.home, "etc", "supervisord.conf")
+    return f"start it with: {paths.control / 'bin' / 'supervisorctl'} -c {config} start init"
 
 
 class _alone:

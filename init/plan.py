@@ -334,7 +334,8 @@ def _build(kind: Any, data: Any) -> Any:
         unknown = set(data) - {f.name for f in fields(kind)}
         if unknown:
             raise ValueError(f"unknown {sorted(unknown)} in {getattr(kind, '__name__', kind)}")
-        return kind(**{name: _build(hints[name], value) for name, value in data.items()})
+        make: Any = kind
+        return make(**{name: _build(hints[name], value) for name, value in data.items()})
     if origin is list:
         return [_build(args[0], item) for item in data]
     if origin is dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from init.plan import Stage
-from tests.runner.support import House, command
+from tests.runner.support import House, command, supervised
 from tests.waiting import until
 
 
@@ -39,9 +39,16 @@ def test_help_names_every_verb(tmp_path: Path) -> None:
 
 
 def test_without_a_runner_it_says_how_to_start_one(tmp_path: Path) -> None:
-    found = House(tmp_path, [command("a", "true")]).firstlight("retry", "a")
+    house = House(tmp_path, [command("a", "true")])
+    found = house.firstlight("retry", "a")
     assert found.returncode == 1
-    assert found.stderr == "firstlight: the runner is not running\n  start it with: supervisorctl start init\n"
+    assert found.stderr == (
+        "firstlight: the runner is not running\n"
+        "  nothing of Firstlight runs here: start the container, or `./buildkit.py run NAME --local`\n"
+    )
+    with supervised(house):
+        found = house.firstlight("retry", "a")
+    assert f"start it with: {tmp_path}/home/control/bin/supervisorctl -c" in found.stderr
 
 
 def test_without_a_plan_it_says_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def recorded(house: House) -> set[str]:
         assert record["stage"] == stage.id
         found.add(stage.id)
     return found
+
+
+def story(house: House) -> list[str]:
+    """For every runner and stage: the states it went through, as the events tell it."""
+    states: dict[tuple[int, str], str] = {}
+    runner = 0
+    for event in house.events():
+        if event["event"] == "boot":
+            runner += 1
+        elif event["event"] == "stage":
+            key = (runner, event["id"])
+            states[key] = states.get(key, "") + event["state"] + " "
+    return list(states.values())
 
 
 def test_kill_at_random_moments(tmp_path: Path) -> None:
@@ -84,6 +98,8 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         order = {name: ended.index(name) for name in ended}
         for name, needs in plan():
             assert all(order[need.removesuffix("?")] < order[name] for need in needs)
+    told = story(house)
+    assert told and all(re.fullmatch(r"(running )?(done )?", states) for states in told), sorted(set(told))
     assert caught, "no kill ever met a stage at work: the test proves nothing"
     with house.running():
         house.until_phase("ready")
