@@ -55,8 +55,9 @@ def members(session: int, mark: str) -> list[int]:
     return found
 
 
-def end(session: int, mark: str, grace: float = GRACE) -> None:
-    """End all members: asked first, killed `grace` seconds later."""
+def end(session: int, mark: str, grace: float | None = None) -> None:
+    """End all members: asked first, killed `grace` (GRACE) seconds later."""
+    grace = GRACE if grace is None else grace
     _signal(members(session, mark), signal.SIGTERM)
     deadline = time.monotonic() + grace
     while left := members(session, mark):

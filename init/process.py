@@ -25,7 +25,7 @@ from init.stages.context import StageFailed
 LOG_LIMIT = 64_000_000
 """Bytes that one program may write into the log; the rest is left out."""
 _TICK = 0.2
-_MEMORY_EVERY = 0.5
+_MEMORY_EVERY = 1.0
 _DRAIN = 1.0
 
 _SECRET = re.compile(

@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 
 _MAJOR, _MINOR = 75, 76
 _TIMEOUT = 60.0
+_PASSED = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 
 def capabilities(environ: Mapping[str, str]) -> list[str]:
     """`["8.9"]`: one for each kind of GPU, in the order of the devices; empty without a GPU or a driver."""
-    return list(_ask(environ.get("PATH", ""), environ.get("CUDA_VISIBLE_DEVICES")))
+    return list(_ask(tuple((name, environ[name]) for name in _PASSED if name in environ)))
 
 
 def targets(found: Sequence[str], supported: Sequence[str], exclusive: Sequence[str]) -> list[str]:
@@ -48,8 +49,8 @@ def _number(capability: str) -> tuple[int, int]:
 
 
 @functools.cache
-def _ask(path: str, visible: str | None) -> tuple[str, ...]:
-    env = {"PATH": path} if visible is None else {"PATH": path, "CUDA_VISIBLE_DEVICES": visible}
+def _ask(environ: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    env = dict(environ)
     for argv in (
         [sys.executable, __file__],
         ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],

@@ -32,7 +32,7 @@ class Environment:
         context: Context,
         name: str,
         index: Mapping[str, str] | None = None,
-        strategy: str = "first-index",
+        strategy: str | None = None,
         forbid: Sequence[str] = (),
     ):
         self.context, self.name, self.path = context, name, context.plan.paths.env(name)
@@ -40,8 +40,7 @@ class Environment:
         self.freeze_file = self.path / "freeze.txt"
         self.notes = self.path / ".firstlight"
         """What stages remember about it; gone when it is made anew."""
-        self._index = [word for key, url in (index or {}).items() for word in ("--index", f"{key}={url}")]
-        self._index += ["--index-strategy", strategy]
+        self._index, self._strategy = index or {}, strategy
         self._forbid: set[str] = {canonicalize_name(name) for name in forbid}
 
     @property
@@ -74,10 +73,8 @@ class Environment:
             self.context.report(message=f"making the environment {self.name}")
             uv.run(self.context, "venv", "--prompt", self.name, "--python", version or "python3", self.path)
             _write(self._note, "{}")
+            _write(self.notes / "strategy", self._strategy or "")
             _write(file, identity)
-        if "pip" not in self.installed():
-            # Install scripts and users call it.
-            uv.run(self.context, "pip", "install", "--python", self.python, "pip")
 
     def installed(self) -> dict[str, str]:
         """Version by canonical name."""
@@ -138,7 +135,11 @@ class Environment:
 
     def target(self) -> list[str | Path]:
         """Arguments of `uv pip` that say which environment, which indexes, and what must not move."""
-        words: list[str | Path] = ["--python", self.python, *self._index, "--excludes", self._write_forbidden()]
+        words: list[str | Path] = ["--python", self.python, "--excludes", self._write_forbidden()]
+        for name, url in self._index.items():
+            words += ["--index", f"{name}={url}"]
+        if strategy := self._strategy or self._made_with:
+            words += ["--index-strategy", strategy]
         return [*words, "--constraints", self.freeze_file] if self.freeze_file.exists() else words
 
     def remove(self, names: Iterable[str]) -> None:
@@ -213,6 +214,14 @@ class Environment:
             self.context.report(message=f"repairing {len(lost)} packages")
             self.install(lost, "--no-deps")
         self._note.unlink(missing_ok=True)
+
+    @property
+    def _made_with(self) -> str:
+        """Index strategy of the stage that made it."""
+        try:
+            return (self.notes / "strategy").read_text()
+        except OSError:
+            return ""
 
     @property
     def _note(self) -> Path:

@@ -44,10 +44,11 @@ def abi(context: Context) -> dict[str, str]:
 
 
 def _requirements(context: Context, spec: PythonSpec) -> Requirements:
-    kernel = ["ipykernel"] if spec.kernel is not None else []
-    found = Requirements(parse([*spec.packages, *kernel], "manifest"))
+    own = list(spec.packages) + (["ipykernel"] if spec.kernel is not None else [])
     if spec.source is None:
-        return found
+        # Install scripts and users call pip.
+        return Requirements(parse([*own, "pip"], "manifest"))
+    found = Requirements(parse(own, "manifest"))
     root = context.plan.paths.source(spec.source)
     for name in spec.requirements:
         if (root / name).is_file():

@@ -14,7 +14,6 @@ _ABBREVIATION = re.compile(r"[0-9a-f]{7,39}")
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
-    "GIT_LFS_SKIP_SMUDGE": "0",
     "LC_ALL": "C.UTF-8",
     # A link that is dead in the middle of a transfer is noticed after a minute.
     "GIT_HTTP_LOW_SPEED_LIMIT": "1000",

@@ -66,7 +66,7 @@ class Bench:
         plan = Plan("demo", "Demo", "", self.paths, [stage], [])
         log = Path(self.paths.logs, f"{stage.id.replace(':', '.')}.log")
         environ = {**os.environ, "UV_CACHE_DIR": str(self.cache), **self.environ}
-        runner = Runner(log, Path(self.paths.run), environ, self.cancel, time.monotonic() + within)
+        runner = Runner(log, Path(self.paths.run), environ, self.cancel, time.monotonic() + within, idle=False)
         return Context(plan, stage, log, self._report, runner, self.cancel, environ, {}, **more)
 
     def run(self, spec: Spec, id: str | None = None, **more: Any) -> Outcome:

@@ -95,7 +95,8 @@ def test_stdin_is_empty(runner: Runner) -> None:
     assert runner(["sh", "-c", "! read answer"]) == 0
 
 
-def test_too_long_ends_the_whole_group(runner: Runner) -> None:
+def test_too_long_ends_the_whole_group(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "GRACE", 0.5)
     line = "sleep 4001 & setsid sleep 4001 & trap '' TERM; echo started; while :; do sleep 4001; done"
     with pytest.raises(StageFailed, match="sh did not end in time and was stopped"):
         runner(["sh", "-c", line], within=0.5)
@@ -190,6 +191,17 @@ def test_another_process_with_the_same_number_is_left_alone(tmp_path: Path) -> N
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_a_program_that_prints_without_end_does_not_fill_the_disk(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("init.process.LOG_LIMIT", 10_000)
+    heard: list[str] = []
+    runner(["sh", "-c", "yes 0123456789 | head -5000"], on_line=heard.append)
+    assert len(heard) == 5000
+    text = runner.log.read_text()
+    assert len(text) < 10_200 and text.endswith("… the rest of this output is left out\n")
 
 
 def test_gist_prefers_lines_that_tell_something() -> None:

@@ -230,8 +230,8 @@ def test_baking_in_parts(bench: Bench, torch: Index) -> None:
     for part in (1, 2, 3):
         outcome = bench.run(wanted, "app", part=(part, 3), baking=True)
         found.append(set(installed(bench)))
-    assert found[0] == {"large"}, "the largest one fills its part"
-    assert found[0] < found[1] < found[2] == {"large", "vision", "fake-torch", "fake-cuda"}
+    assert found[:2] == [set(), {"large"}], "the largest ones, pip before all, fill their parts"
+    assert found[2] == {"large", "vision", "fake-torch", "fake-cuda"}
     assert outcome.result["frozen"] == {"fake-torch": "2.0+cu128"}
     assert list(bench.paths.env("app").glob("lib/python3*/site-packages/large/__pycache__/*.pyc"))
     other = Bench(bench.root / "other", bench.cache)
