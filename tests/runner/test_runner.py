@@ -10,7 +10,7 @@ import pytest
 
 from init import control
 from init.plan import CommandSpec, FileSpec, ModelsSpec, Stage
-from init.state import ENDED
+from init.state import ENDED, latest
 from tests.runner.support import House, command, stop
 from tests.waiting import until
 
@@ -232,3 +232,19 @@ def test_what_a_stage_was_made_on_counts(tmp_path: Path) -> None:
         assert house.firstlight("retry", "base").returncode == 0
         until(lambda: house.lines("work") == ["base", "top", "base", "top"])
         house.until_phase("ready")
+
+
+def test_two_containers_on_one_volume_each_see_their_own(tmp_path: Path) -> None:
+    first = House(tmp_path / "first", [command("a", "sleep 300")])
+    second = House(tmp_path / "second", [command("b", "sleep 300")])
+    second.workspace.rmdir()
+    second.workspace.symlink_to(first.workspace)
+    with first.running(), second.running():
+        for house, name in ((first, "a"), (second, "b")):
+            until(lambda: '"running"' in house.firstlight("status", "--json").stdout)  # noqa: B023
+            shown = json.loads(house.firstlight("status", "--json").stdout)
+            assert [stage["id"] for stage in shown["stages"]] == [name]
+            snapshot = latest(Path(house.paths.run), house.paths.state)
+            assert snapshot is not None and snapshot.stages[0].id == name
+        assert {event["boot"] for event in first.events("boot")} == {event["boot"] for event in second.events("boot")}
+        assert len(first.events("boot")) == 2
