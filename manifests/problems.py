@@ -37,11 +37,12 @@ class Problem:
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        lines = [f"{self.place}: {self.severity}: {self.text}" if self.place else f"{self.severity}: {self.text}"]
+        said = f"{self.severity}: {printable(self.text)}"
+        lines = [f"{self.place}: {said}" if self.place else said]
         if self.place:
             lines += _excerpt(self.place)
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {printable(self.hint)}")
         return "\n".join(lines)
 
 
@@ -71,6 +72,11 @@ def shown(file: Path) -> str:
         return str(file.relative_to(Path.cwd()))
     except ValueError:
         return str(file)
+
+
+def printable(text: str) -> str:
+    """Text that leaves a terminal as it is: what does not print is written as `\\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def alike(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -11,7 +11,7 @@ import yaml
 
 from manifests import merge
 from manifests.load import load, names
-from manifests.problems import Problem, Refused, ordered, report, shown
+from manifests.problems import Problem, Refused, ordered, printable, report, shown
 
 if TYPE_CHECKING:
     from manifests.load import Loaded
@@ -66,8 +66,8 @@ def origins(loaded: Loaded) -> str:
     lines = []
     for path, value in merge.leaves(loaded.data):
         place = loaded.where[path]
-        plain = value if isinstance(value, str) and value.isprintable() else jsons.dumps(value, ensure_ascii=False)
-        lines.append((f"{shown(place.file)}:{place.line}", f"{spelled(path)}: {plain}"))
+        plain = value if isinstance(value, str) else jsons.dumps(value)
+        lines.append((f"{shown(place.file)}:{place.line}", printable(f"{spelled(path)}: {plain}")))
     width = max((len(where) for where, _ in lines), default=0)
     return "".join(f"{where:<{width}}  {what}\n" for where, what in lines)
 
