@@ -7,7 +7,6 @@ own that report to it. A failure is noted and its dependents are blocked: nothin
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import sys
@@ -19,15 +18,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from init import access, bootid, control, eta, graph, lines, process, record, selection
+from init import access, control, eta, graph, lines, process, record, selection, standing
 from init.attempt import Attempt, End, Interrupted
 from init.graph import SERVICE
-from init.plan import ModelsSpec, Plan, Resource, Stage
+from init.plan import ModelsSpec, Plan, Stage
 from init.programs import NoProgram, NoSupervisor, NotStarted, Programs
 from init.redact import Redactor, secrets
 from init.services import Watcher
 from init.stages import HANDLERS, Handler
-from init.state import FileState, Phase, ServiceState, ServiceStatus, Snapshot, StageState
+from init.state import FileState, ServiceStatus
 from init.store import Store
 from init.verbs import Verbs
 
@@ -40,12 +39,12 @@ class Runner:
     def __init__(self, plan: Plan, environ: Mapping[str, str], handlers: Mapping[str, Handler] = HANDLERS):
         self.plan, self.environ, self.handlers = plan, environ, handlers
         self.durations = eta.read(plan.paths.state)
-        self.graph = graph.of(plan, limits(environ), self.durations)
+        self.graph = graph.of(plan, standing.limits(environ), self.durations)
         self.redactor = Redactor(secrets(environ))
         with contextlib.suppress(OSError):
             self.redactor.add(access.current(plan.paths))
         self.changes = selection.read(plan.paths.state)
-        self.snapshot = snapshot(plan, environ)
+        self.snapshot = standing.snapshot(plan, environ)
         self.store = Store(self.snapshot, plan.paths.state, Path(plan.paths.run), self.redactor)
         self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.running: dict[str, Attempt] = {}
@@ -283,7 +282,7 @@ class Runner:
             eta.write(self.plan.paths.state, self.durations)
 
     def _judge(self) -> None:
-        self.store.top(judge(self.snapshot), "; ".join(self.problems))
+        self.store.top(standing.judge(self.snapshot), "; ".join(self.problems))
 
     def _tick(self) -> None:
         now = time.time()
@@ -324,52 +323,9 @@ class Runner:
         self.store.close()
 
 
-def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
-    """Before anything has happened."""
-    stages = [StageState(s.id, s.kind, s.title, [need.id for need in s.needs]) for s in plan.stages]
-    for state, stage in zip(stages, plan.stages, strict=True):
-        if isinstance(stage.spec, ModelsSpec) and all(file.size is not None for file in stage.spec.files):
-            state.bytes_done, state.bytes_total = 0, sum(file.size or 0 for file in stage.spec.files)
-    services = [
-        ServiceState(
-            s.id,
-            s.title,
-            [need.id for need in s.needs],
-            url=f":{s.port}{s.open}" if s.port is not None else None,
-            port=s.port,
-        )
-        for s in plan.services
-    ]
-    return Snapshot(
-        image=plan.image,
-        title=plan.title,
-        boot=bootid.boot(environ),
-        revision=plan.revision,
-        stages=stages,
-        services=services,
-    )
-
-
 def kept(message: str) -> str:
     """What a stage says whose record spared the work."""
     return f"kept: {message}" if message else "kept from an earlier start"
-
-
-def judge(snapshot: Snapshot) -> Phase:
-    """`ready` once every service is; `degraded` when something is missing then; `failed` when nothing can be used."""
-    stages = [stage.state for stage in snapshot.stages]
-    services = [service.state for service in snapshot.services]
-    bad = any(state in ("degraded", "failed", "blocked") for state in stages) or "failed" in services
-    if services:
-        if any(state in ("waiting", "starting") for state in services):
-            return "starting"
-        if all(state == "failed" for state in services):
-            return "failed"
-    elif any(state in ("waiting", "running", "verifying") for state in stages):
-        return "starting"
-    elif stages and all(state in ("failed", "blocked") for state in stages):
-        return "failed"
-    return "degraded" if bad else "ready"
 
 
 def _print(event: dict[str, Any]) -> None:
@@ -377,12 +333,3 @@ def _print(event: dict[str, Any]) -> None:
     if text is not None:
         with contextlib.suppress(OSError):
             print(text, flush=True)
-
-
-def limits(environ: Mapping[str, str]) -> dict[Resource, int]:
-    """How many stages may use a resource at once; `FIRSTLIGHT_LIMITS=cpu=2,net=4` overrides."""
-    words = environ.get("FIRSTLIGHT_LIMITS", "").replace(",", " ").split()
-    given = {name: int(value) for name, _, value in (word.partition("=") for word in words) if value.isdigit()}
-    cores = max(graph.LIMITS["cpu"], os.cpu_count() or 1)
-    usual: dict[Resource, int] = {**graph.LIMITS, "cpu": cores}
-    return {name: max(1, given.get(name, limit)) for name, limit in usual.items()}
