@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from manifests import syntax
 from manifests.problems import Place, Problem, Refused
 
 LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_VALUES = 50_000
 
@@ -54,23 +54,7 @@ Tree = Scalar | Items | Map
 
 def read(file: Path, data: bytes) -> Map:
     """The top-level map of a manifest file. Raises Refused."""
-    return _Builder(file).build(_text(file, data))
-
-
-def _text(file: Path, data: bytes) -> str:
-    if len(data) > MAX_BYTES:
-        raise Refused(
-            [Problem(Place(file, 1, 1, 1), f"the file has {len(data)} bytes", f"a manifest has at most {MAX_BYTES}")]
-        )
-    try:
-        return data.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        line, column = before.count(b"\n") + 1, len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
-        place = Place(file, line, column, column + 1)
-        raise Refused(
-            [Problem(place, f"not UTF-8: byte 0x{data[error.start]:02x}", "save the file as UTF-8")]
-        ) from None
+    return _Builder(file).build(syntax.decoded(file, data))
 
 
 class _Builder:
@@ -96,9 +80,9 @@ class _Builder:
                         self._refuse(event, "a second document starts here", "a manifest is one document: remove `---`")
                 self._take(event)
         except yaml.MarkedYAMLError as error:
-            self._not_yaml(error, text)
+            self.problems.append(syntax.not_yaml(self.file, text, error))
         except yaml.reader.ReaderError as error:
-            self._bad_character(text, error)
+            self.problems.append(syntax.bad_character(self.file, text, error))
         except UnicodeError:
             self._add(Place(self.file, 1, 1, 1), "not YAML: a character that is no Unicode text")
         if self.root is None and not self.problems:
@@ -238,35 +222,3 @@ class _Builder:
 
     def _refuse(self, event: Any, text: str, hint: str) -> None:
         raise Refused([*self.problems, Problem(self._place(event), text, hint)])
-
-    def _not_yaml(self, error: yaml.MarkedYAMLError, text: str) -> None:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        lines = text.split("\n")
-        last = len(text.rstrip().split("\n"))
-        context = ""
-        if line > last:
-            line, column, context = last, len(lines[last - 1].rstrip()), ", up to the end of the file"
-        if error.context and error.context_mark and error.context_mark.line + 1 < line:
-            context += f" ({error.context}, which starts in line {error.context_mark.line + 1})"
-        place = Place(self.file, line, column, column + 1)
-        self._add(place, f"not YAML: {error.problem}{context}", _remedy(error.problem or ""))
-
-    def _bad_character(self, text: str, error: yaml.reader.ReaderError) -> None:
-        found = next((i for i, c in enumerate(text) if yaml.reader.Reader.NON_PRINTABLE.match(c)), 0)
-        before = text[:found]
-        line, column = before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
-        name = f"U+{ord(text[found]):04X}" if text else str(error.reason)
-        self._add(Place(self.file, line, column, column + 1), f"not YAML: the character {name}", "remove it")
-
-
-def _remedy(problem: str) -> str | None:
-    if "cannot start any token" in problem or "tab" in problem:
-        return "indent with spaces, and put text that starts with `%`, `@` or a back quote into quotes"
-    if "whitespace or line break" in problem:
-        return "put a space after the tag: `{apt: !reset }`"
-    if "mapping values are not allowed" in problem:
-        return "put text that holds `: ` into quotes, and check the indentation"
-    if "expected <block end>" in problem or "did not find expected" in problem or "end of stream" in problem:
-        return "check the indentation, and that brackets and quotes are closed"
-    return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests import enclosure, load, tree
+from manifests import enclosure, load, syntax
 from manifests.problems import Refused
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "refused").iterdir() if folder.is_dir())
@@ -65,8 +65,8 @@ def test_a_file_called_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_huge_file(tmp_path: Path) -> None:
     file = tmp_path / "huge.yaml"
-    file.write_bytes(b"#" * (tree.MAX_BYTES + 1))
-    assert f"error: the file has {tree.MAX_BYTES + 1} bytes\n" in said(file)
+    file.write_bytes(b"#" * (syntax.MAX_BYTES + 1))
+    assert f"error: the file has {syntax.MAX_BYTES + 1} bytes\n" in said(file)
 
 
 @pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 500_000, "? " * 200_000])
