@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.tags import compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-
 from init.kernel import gpu, key
 from init.kernel.build import build
 from init.kernel.cache import WheelCache
 from init.kernel.key import Key
-from init.plan import KernelSpec, WheelSpec
+from init.kernel.wheel import fits, package
+from init.plan import KernelSpec
 from init.process import gist
 from init.stages.code import identity, put
 from init.stages.context import Context, Outcome, StageFailed
@@ -135,7 +133,7 @@ class _Kernel:
         """The first prebuilt wheel that fits and works."""
         for wheel in self.spec.wheels:
             name = wheel.url.rpartition("/")[2].partition("?")[0]
-            if not _fits(wheel, name, arch, self.environment.version):
+            if not fits(wheel, name, arch, self.environment.version):
                 continue
             file = self.wheels / "prebuilt" / wheel.sha256 / name
             try:
@@ -196,7 +194,7 @@ class _Kernel:
     def _try(self, wheel: Path) -> Probe:
         """Install the wheel, and run the probe."""
         with self.environment.installing():
-            name = _package(wheel)
+            name = package(wheel)
             self.context.report(message=f"installing {wheel.name}")
             self.environment.install([f"{name} @ {wheel.as_uri()}"], "--reinstall-package", name)
         probe = self.context.plan.paths.files / self.spec.probe
@@ -227,7 +225,7 @@ class _Kernel:
     def _remove(self, wheel: Path) -> None:
         """Take out what does not work, so that nothing imports it by chance."""
         with self.environment.installing():
-            self.environment.remove([_package(wheel)])
+            self.environment.remove([package(wheel)])
 
     def _clear(self) -> None:
         shutil.rmtree(self.builds, ignore_errors=True)
@@ -250,20 +248,3 @@ class _Kernel:
             yield
         finally:
             lease.release()
-
-
-def _fits(wheel: WheelSpec, name: str, arch: Sequence[str], version: str) -> bool:
-    """The wheel is for this GPU and for this Python."""
-    if wheel.arch and not set(arch) <= set(wheel.arch):
-        return False
-    try:
-        tags = parse_wheel_filename(name)[3]
-    except InvalidWheelFilename:
-        return False
-    python = (int(version.split(".")[0]), int(version.split(".")[1]))
-    supported = {*cpython_tags(python), *compatible_tags(python, f"cp{python[0]}{python[1]}")}
-    return bool(tags & supported)
-
-
-def _package(wheel: Path) -> str:
-    return canonicalize_name(wheel.name.split("-")[0])

@@ -13,13 +13,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from init.plan import NodeSpec, NodesSpec
 from init.stages.code import Checkout, put
 from init.stages.context import Context, Outcome, StageFailed
 from init.stages.environment import Environment
-from init.stages.requirements import Line, parse, read, without_frozen
+from init.stages.requirements import parse, read, satisfied, without_frozen
 
 CLONES = 4
 """Nodes fetched at a time."""
@@ -166,7 +164,7 @@ class _Installer:
         remarks = [str(line) for line in kept] + (wanted.problems if wanted else [])
         failures = []
         for line in dict.fromkeys(rest):
-            if _satisfied(line, self.environment.installed()):
+            if satisfied(line, self.environment.installed()):
                 continue
             self.context.report(message=f"{node.name}: {line.text}")
             try:
@@ -240,17 +238,3 @@ class _Installer:
         temporary = self.record.with_suffix(".new")
         temporary.write_text(json.dumps([asdict(item) for item in known.values()], indent=1))
         temporary.rename(self.record)
-
-
-def _satisfied(line: Line, installed: dict[str, str]) -> bool:
-    """The requirement is met without asking an installer."""
-    try:
-        wanted = Requirement(line.text)
-    except InvalidRequirement:
-        return False
-    if wanted.marker is not None and not wanted.marker.evaluate():
-        return True
-    version = installed.get(line.name or "")
-    if version is None or wanted.extras or wanted.url is not None:
-        return False
-    return wanted.specifier.contains(version, prereleases=True)

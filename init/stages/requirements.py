@@ -89,6 +89,20 @@ def without_frozen(lines: Iterable[Line], frozen: Mapping[str, str]) -> tuple[li
     return rest, kept
 
 
+def satisfied(line: Line, installed: Mapping[str, str]) -> bool:
+    """The requirement is met without asking an installer."""
+    try:
+        wanted = Requirement(line.text)
+    except InvalidRequirement:
+        return False
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return True
+    version = installed.get(line.name or "")
+    if version is None or wanted.extras or wanted.url is not None:
+        return False
+    return wanted.specifier.contains(version, prereleases=True)
+
+
 def _read(file: Path, root: Path, found: Requirements, seen: set[Path]) -> None:
     real = file.resolve()
     if real in seen:
