@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,27 +42,34 @@ def living(root: int | None = None) -> list[int]:
     return found[1:]
 
 
-def end(within: float = 10.0) -> list[int]:
-    """End all of them: SIGTERM, then SIGKILL. Returns those that are left, mostly none."""
+def end(but: Collection[int] = (), within: float = 10.0) -> list[int]:
+    """End all of them but these and theirs: SIGTERM, then SIGKILL. Returns those that are left, mostly none."""
     deadline = time.monotonic() + within
     sent: set[int] = set()
-    while left := living():
+    empty = 0
+    while True:
+        others = {pid for spared in but for pid in (spared, *living(spared))}
+        left = [pid for pid in living() if pid not in others]
         late = time.monotonic() > deadline - within / 2
         for pid in left:
             if late or pid not in sent:
                 sent.add(pid)
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-        reap()
-        if time.monotonic() > deadline:
-            break
+        if _reap():
+            return []
+        # One look at /proc is no snapshot: a process may fork and end while it is taken. No child at all is certain.
+        empty = 0 if left else empty + 1
+        if empty == 3 or time.monotonic() > deadline:
+            return left
         time.sleep(0.02)
-    reap()
-    return left
 
 
-def reap() -> None:
-    """Take note of orphans that have ended. Only when no `Popen` is waited for any more."""
-    with suppress(ChildProcessError):
+def _reap() -> bool:
+    """Take note of children that have ended. True when there are none any more, and so no descendants either."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return True
+    return False

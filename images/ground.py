@@ -43,10 +43,12 @@ def install_command(programs: list[str]) -> str:
 
 def requirements() -> str:
     """The control environment, as pinned requirements with hashes."""
-    pinned = REPO / "images" / "control.txt"
-    if not pinned.exists():
-        return "jupyterlab\nnotebook\njupyterlab_widgets\nsupervisor\naria2p\nhuggingface-hub\nrich\npackaging\nuv\n"
-    return pinned.read_text(encoding="utf-8")
+    return (REPO / "images" / "control.txt").read_text(encoding="utf-8")
+
+
+def control_digest(folder: Path, more: list[str]) -> str:
+    """What the control environment in `folder` depends on. Its scripts name the folder: moved, it is another one."""
+    return hashlib.sha256("\n".join([requirements(), sys.version, str(folder), *more]).encode()).hexdigest()
 
 
 def install_control(folder: Path, environ: Mapping[str, str], more: list[str] | None = None) -> None:
@@ -141,8 +143,10 @@ def claim(root: Path) -> Iterator[Ground]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise GroundError(_other(root)) from None
-        yield Ground(root, _run_folder(root), _remembered(root))
-        (root / "instance.json").unlink(missing_ok=True)
+        try:
+            yield Ground(root, _run_folder(root), _remembered(root))
+        finally:
+            (root / "instance.json").unlink(missing_ok=True)
 
 
 def _other(root: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -54,6 +53,7 @@ def run_local(
         print(f"run --local: {error}", file=sys.stderr)
         return 1
     except Stop:
+        print("\nStopped; nothing of it runs any more. The same command goes on where it was.", flush=True)
         return INTERRUPTED
 
 
@@ -79,9 +79,8 @@ def _link(path: Path, target: Path) -> None:
 
 
 def _control(home: Path, more: list[str], environ: Mapping[str, str]) -> None:
-    control = home / "control"
-    wanted = hashlib.sha256("\n".join([ground.requirements(), sys.version, str(control), *more]).encode()).hexdigest()
-    marker = home / "control.sha256"
+    control, marker = home / "control", home / "control.sha256"
+    wanted = ground.control_digest(control, more)
     if (control / "bin" / "supervisord").exists() and marker.exists() and marker.read_text().strip() == wanted:
         return
     print("Installing JupyterLab's environment (once for this folder) …", flush=True)
@@ -91,6 +90,7 @@ def _control(home: Path, more: list[str], environ: Mapping[str, str]) -> None:
 
 
 def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) -> int:
+    strangers = descendants.living()
     descendants.adopt()
     env = dict(environ)
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
@@ -121,7 +121,7 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
         print(f"run --local: supervisord ended (status {status}); see {plan.paths.logs}", file=sys.stderr)
         return 1
     finally:
-        _end(children)
+        _end(children, strangers)
 
 
 def _wait_for_lab(plan: Plan, boot: subprocess.Popen[bytes], env: Mapping[str, str]) -> bool:
@@ -138,7 +138,7 @@ def _wait_for_lab(plan: Plan, boot: subprocess.Popen[bytes], env: Mapping[str, s
     return True
 
 
-def _end(children: list[subprocess.Popen[bytes]]) -> None:
+def _end(children: list[subprocess.Popen[bytes]], strangers: list[int]) -> None:
     """End everything; a second Ctrl-C does not leave anything behind either."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -148,7 +148,7 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
     for child in children:
         with suppress(subprocess.TimeoutExpired):
             child.wait(STOPS_WITHIN)
-    if left := descendants.end():
+    if left := descendants.end(but=strangers):
         print(f"run --local: could not end the processes {left}", file=sys.stderr)
 
 

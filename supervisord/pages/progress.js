@@ -75,7 +75,9 @@ function item(stage) {
   const detail = element("div", "detail");
   if (ACTIVE.includes(stage.state) && stage.bytes_total) detail.append(bar(stage.bytes_done || 0, stage.bytes_total));
   const rate = stage.state === "running" && stage.rate_bps ? size(stage.rate_bps) + "/s" : "";
-  const text = [stage.message, rate].filter(Boolean).join(" · ");
+  // The bytes stand on the right already.
+  const message = stage.message.replace(/^[\d.]+ ?[kMGT]?B of [\d.]+ ?[kMGT]?B(, )?/, "");
+  const text = [message, rate].filter(Boolean).join(" · ");
   if (text && !TROUBLE.includes(stage.state)) detail.append(element("div", "message", text));
   if (TROUBLE.includes(stage.state)) {
     const trouble = element("div", "trouble");

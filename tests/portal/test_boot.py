@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from init import health, state
-from init.plan import KernelSpec, Need, ServiceSpec, Stage
-from init.plan import Code as PlanCode
+from init.plan import Code, KernelSpec, Need, ServiceSpec, Stage
 from tests.portal import house
 from tests.portal.browser import HTML, ask, bearer, query, websocket
 from tests.portal.conftest import CLI, Stack, start_stack, stop
@@ -41,7 +40,7 @@ def box(**options: object) -> ServiceSpec:
 
 def kernel() -> Stage:
     adds = {"box": ["--flag", "{workspace}/x y"]}
-    spec = KernelSpec(name="fast", env="app", code=PlanCode(path="k"), probe="p.py", adds=adds)
+    spec = KernelSpec(name="fast", env="app", code=Code(path="k"), probe="p.py", adds=adds)
     return Stage("fast", "kernel", "Fast", [], spec)
 
 
@@ -197,25 +196,25 @@ def test_terminal_has_the_command_and_no_runners_modules(stack: Stack) -> None:
 
 def test_holding_page_turns_into_the_app(stack: Stack) -> None:
     spec = stack.house.plan.services[0]
-    assert spec.port is not None
+    where = spec.port or 0
     write_state(stack.house, "waiting")
     mine = bearer(TOKEN)
-    page = ask(spec.port, "/", {**mine, **HTML})
+    page = ask(where, "/", {**mine, **HTML})
     assert (page.status, page.headers["retry-after"], page.headers["x-firstlight"]) == (503, "5", "holding")
-    assert ask(spec.port, "/", {**mine, **HTML, "Cf-Ray": "8f-FRA"}).status == 200
-    tool = ask(spec.port, "/prompt", {**mine, "Cf-Ray": "8f-FRA"}, "POST", b"{}")
+    assert ask(where, "/", {**mine, **HTML, "Cf-Ray": "8f-FRA"}).status == 200
+    tool = ask(where, "/prompt", {**mine, "Cf-Ray": "8f-FRA"}, "POST", b"{}")
     assert (tool.status, tool.headers["retry-after"], tool.json["error"]) == (503, "5", "not ready yet")
-    assert websocket(spec.port, "/ws", mine)[0] == 503
-    seen = ask(spec.port, "/.firstlight/state.json", mine)
+    assert websocket(where, "/ws", mine)[0] == 503
+    seen = ask(where, "/.firstlight/state.json", mine)
     assert seen.headers["x-firstlight-service"] == "box"
     assert seen.json["stages"][0]["bytes_total"] == 10
     for name in ("token", "events.ndjson", "state.json/..", "state.json/x"):
-        assert ask(spec.port, f"/.firstlight/{name}", mine).status == 404
+        assert ask(where, f"/.firstlight/{name}", mine).status == 404
 
     write_state(stack.house, "starting", kernel="done", state="done")
     stack.programs.start("box")
-    until(lambda: ask(spec.port, "/x", mine).status == 200)
-    reply = ask(spec.port, "/x", {**mine, **HTML})
+    until(lambda: ask(where, "/x", mine).status == 200)
+    reply = ask(where, "/x", {**mine, **HTML})
     assert reply.json["path"] == "/x"
     assert "x-firstlight" not in reply.headers
 
@@ -231,7 +230,7 @@ def test_holding_page_turns_into_the_app(stack: Stack) -> None:
     assert line[-3:-1] == [b"--flag", f"{paths.workspace}/x y".encode()]
 
     stack.programs.stop("box")
-    assert ask(spec.port, "/", {**mine, **HTML}).status == 503
+    assert ask(where, "/", {**mine, **HTML}).status == 503
 
 
 def test_logs_of_programs_are_in_their_own_files(stack: Stack) -> None:
