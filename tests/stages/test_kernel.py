@@ -331,6 +331,7 @@ def test_two_pods_insert_the_same_wheel(tmp_path: Path) -> None:
 def test_two_pods_compile_once(app: Bench) -> None:
     other = Bench(app.root.parent / "other", app.cache)
     other.root.mkdir()
+    Path(app.paths.workspace).mkdir()
     Path(other.paths.workspace).symlink_to(app.paths.workspace)
     other.run(PythonSpec("app", sys.executable, ["setuptools"], freeze=["setuptools"]), "app")
     ship(other)
