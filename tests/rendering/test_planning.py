@@ -144,6 +144,17 @@ def test_packages_go_into_the_sources_environment(full: Plan) -> None:
     assert (packages.freeze, packages.index, packages.forbid) == (app.freeze, app.index, app.forbid)
 
 
+def test_python_of_an_environment(tmp_path: Path) -> None:
+    envs = {"own": {"version": "3.10"}, "common": {}, "bases": {"version": "system"}}
+    plan = cases.made(tmp_path, python={"version": "3.12", "envs": envs})
+    specs = {stage.id: stage.spec for stage in plan.stages}
+    assert {name: getattr(spec, "python", "?") for name, spec in specs.items()} == {
+        "own": "3.10",
+        "common": "3.12",
+        "bases": None,
+    }
+
+
 def test_programs_listen_on_loopback_ports_of_their_own(full: Plan, tmp_path: Path) -> None:
     # 18188 is the usual one for 8188, and here another service's public one.
     assert {one.id: (one.port, one.listen) for one in full.services} == {
