@@ -121,7 +121,7 @@ def test_starts_resumes_and_ends(start: Start) -> None:
     token = first.token
     lab, box = first.port("JupyterLab"), first.port("box")
     assert ask(lab, "/api/contents", {"Authorization": f"token {token}"}).status == 200
-    app = until(lambda: (reply := ask(box, "/x", bearer(token))).status == 200 and reply, 60)  # type: ignore[union-attr]
+    app = until(lambda: (reply := ask(box, "/x", bearer(token))).status == 200 and reply, 60)
     ports = json.loads((first.root / "ports.json").read_text())
     for port in ports.values():
         with socket.socket() as elsewhere, pytest.raises(ConnectionRefusedError):
