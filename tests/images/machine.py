@@ -105,14 +105,19 @@ class Machine:
 
 @contextmanager
 def started(
-    client: docker.DockerClient, loaded: Loaded, image: str, environment: Mapping[str, str] | None = None
+    client: docker.DockerClient,
+    loaded: Loaded,
+    image: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    keep: bool = False,
 ) -> Iterator[Machine]:
     """A container with a workspace of its own, once JupyterLab and the portal answer; both are removed afterwards."""
     name = f"firstlight-test-{loaded.manifest.name}-{secrets.token_hex(3)}"
     volume = client.volumes.create(name)
     container = None
     try:
-        container = running.start(loaded, image, client=client, volume=name, env=environment, name=name)
+        container = running.start(loaded, image, client=client, volume=name, env=environment, name=name, keep=keep)
         machine = Machine(container, loaded, image)
         manifest = loaded.manifest
         jupyter = machine.url(manifest.jupyter.port, "")
