@@ -8,14 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from images import descendants, ground
 from images.ground import Ground, GroundError
-from init import access, address, health
+from init import access, address, boot, health
 from init.plan import Plan, load
 
 if TYPE_CHECKING:
@@ -102,11 +102,11 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
         began = time.monotonic()
         # Its own session: Ctrl-C reaches this process only, which then ends everything in good order.
         command = ["setpriv", "--pdeathsig", "KILL", "--", firstlight, "boot"]
-        boot = subprocess.Popen(
+        daemon = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
-        children.append(boot)
-        if not _wait_for_lab(plan, boot, env):
+        children.append(daemon)
+        if not _wait_for_lab(plan, daemon, env):
             return 1
         links = access.addresses(plan, access.current(plan.paths), env)
         place.announce(links[0][1])
@@ -117,18 +117,18 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
         if follow:
             view = subprocess.Popen([firstlight, "status", "--follow"], env=env, stdin=subprocess.DEVNULL)
             children.append(view)
-        status = boot.wait()
+        status = daemon.wait()
         print(f"run --local: supervisord ended (status {status}); see {plan.paths.logs}", file=sys.stderr)
         return 1
     finally:
-        _end(children, strangers)
+        _end(children, strangers, Path(plan.paths.run, "supervisor.sock"))
 
 
-def _wait_for_lab(plan: Plan, boot: subprocess.Popen[bytes], env: Mapping[str, str]) -> bool:
+def _wait_for_lab(plan: Plan, daemon: subprocess.Popen[bytes], env: Mapping[str, str]) -> bool:
     deadline = time.monotonic() + ANSWERS_WITHIN
     while health.answers(plan.jupyter.port, address.prefix(env) + "api", within=5.0) != 200:
-        if boot.poll() is not None:
-            print(f"run --local: it ended at once (status {boot.returncode})", file=sys.stderr)
+        if daemon.poll() is not None:
+            print(f"run --local: it ended at once (status {daemon.returncode})", file=sys.stderr)
             return False
         if time.monotonic() > deadline:
             log = Path(plan.paths.logs, "jupyterlab.log")
@@ -138,16 +138,17 @@ def _wait_for_lab(plan: Plan, boot: subprocess.Popen[bytes], env: Mapping[str, s
     return True
 
 
-def _end(children: list[subprocess.Popen[bytes]], strangers: list[int]) -> None:
+def _end(children: list[subprocess.Popen[bytes]], strangers: list[int], supervisor: Path) -> None:
     """End everything; a second Ctrl-C does not leave anything behind either."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for child in children:
         if child.poll() is None:
             child.terminate()
-    for child in children:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(STOPS_WITHIN)
+    deadline = time.monotonic() + STOPS_WITHIN
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        boot.poke(supervisor)
+        time.sleep(0.05)
     if left := descendants.end(but=strangers):
         print(f"run --local: could not end the processes {left}", file=sys.stderr)
 

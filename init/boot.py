@@ -51,7 +51,7 @@ def main(argv: Sequence[str] = ()) -> int:
         "JUPYTER_RUNTIME_DIR": str(Path(paths.run, "jupyter")),
     }
     os.environ["PATH"] = os.pathsep.join([f"{paths.home}/bin", os.environ.get("PATH", os.defpath)])
-    _poke(Path(paths.run, "supervisor.sock"))
+    _leave_poker(Path(paths.run, "supervisor.sock"))
     command = [str(control / "bin" / "supervisord"), "-n", "-c", str(etc / "supervisord.conf")]
     if os.geteuid() == 0:
         command += ["-u", "root"]
@@ -82,11 +82,22 @@ def _home(home: str, workspace: str) -> str:
     return home if home and os.access(home, os.W_OK) else workspace
 
 
-def _poke(path: Path) -> None:
-    """Leave a process behind that connects to supervisord's socket as soon as it is there.
+def poke(path: Path) -> bool:
+    """Call supervisord, so that it goes on at once: between two steps it waits up to a second for a caller."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            client.recv(1)
+        except OSError:
+            return False
+    return True
 
-    supervisord starts nothing before its first poll returns, which takes a second when nobody calls.
-    """
+
+def _leave_poker(path: Path) -> None:
+    """Leave a process behind that pokes supervisord as soon as its socket is there: before its first poll returns it
+    starts nothing."""
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -101,20 +112,6 @@ def _poke(path: Path) -> None:
         for stream in (0, 1, 2):
             os.dup2(nothing, stream)
         deadline = time.monotonic() + POKE_WITHIN
-        while time.monotonic() < deadline and not _connect(path):
+        while time.monotonic() < deadline and not poke(path):
             time.sleep(0.005)
     os._exit(0)
-
-
-def _connect(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(str(path))
-            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            # To the end: supervisord reports an answer that it cannot deliver.
-            while client.recv(65536):
-                pass
-        except OSError:
-            return False
-    return True

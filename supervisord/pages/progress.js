@@ -19,6 +19,22 @@ function element(tag, kind, text) {
   return made;
 }
 
+// Text with `commands` in back quotes, as nodes.
+function prose(text) {
+  return text.split("`").map((part, odd) => (odd % 2 ? element("code", "", part) : document.createTextNode(part)));
+}
+
+function sentence(text) {
+  if (!text) return "";
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?`]$/.test(text) ? "" : ".");
+}
+
+function paragraph(kind, text) {
+  const made = element("p", kind);
+  made.append(...prose(text));
+  return made;
+}
+
 function size(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let unit = 0;
@@ -78,11 +94,15 @@ function item(stage) {
   // The bytes stand on the right already.
   const message = stage.message.replace(/^[\d.]+ ?[kMGT]?B of [\d.]+ ?[kMGT]?B(, )?/, "");
   const text = [message, rate].filter(Boolean).join(" · ");
-  if (text && !TROUBLE.includes(stage.state)) detail.append(element("div", "message", text));
+  if (text && !TROUBLE.includes(stage.state)) {
+    const said = element("div", "message");
+    said.append(...prose(text));
+    detail.append(said);
+  }
   if (TROUBLE.includes(stage.state)) {
     const trouble = element("div", "trouble");
-    if (stage.consequence) trouble.append(element("p", "", stage.consequence));
-    if (stage.message) trouble.append(element("p", "message", stage.message));
+    if (stage.consequence) trouble.append(paragraph("", sentence(stage.consequence)));
+    if (stage.message) trouble.append(paragraph("message", sentence(stage.message)));
     if (stage.repair) {
       const repair = element("p", "message", "To repair it, in a terminal of JupyterLab: ");
       repair.append(element("code", "", stage.repair));
@@ -161,9 +181,11 @@ function showHolding(state, id) {
   const headline = service.title + (needed ? " cannot start yet" : service.state === "starting" ? " is starting" : " is getting ready");
   find("headline").textContent = headline;
   document.title = headline;
-  find("summary").textContent = needed
-    ? [service.consequence, service.message].filter(Boolean).join(" ")
-    : service.message || "This page turns into the app as soon as it answers. You can work in JupyterLab meanwhile.";
+  const calm = sentence(service.message) || "This page turns into the app as soon as it answers.";
+  const told = needed
+    ? [service.consequence, service.message].filter(Boolean).map(sentence).join(" ")
+    : calm + " You can work in JupyterLab meanwhile.";
+  find("summary").replaceChildren(...prose(told));
   whole(stages, state.eta_s, service.state === "starting" || service.state === "ready");
   const own = service.state === "failed" ? [service] : [];
   list([...own, ...services, ...stages]);

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from images import ground
-from init import access, health
+from init import access, boot, health
 from init.programs import Programs
 from tests.portal import house
 from tests.portal.browser import Reply, ask
@@ -50,15 +50,15 @@ def control() -> Path:
     return folder
 
 
-def stop(process: subprocess.Popen[Any]) -> None:
+def stop(process: subprocess.Popen[Any], supervisor: Path | None = None) -> None:
     """End a house's session, whatever is in it."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
+            until(lambda: process.poll() is not None or (supervisor and boot.poke(supervisor) and None), 20)
+        except AssertionError:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+        process.wait(10)
 
 
 @pytest.fixture
@@ -108,9 +108,12 @@ class Stack:
     """A whole house that runs: supervisord, JupyterLab, the portal, and a runner that only sleeps."""
 
     house: House
-    boot: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes]
     token: str
     out: Path
+
+    def stop(self) -> None:
+        stop(self.process, self.house.run / "supervisor.sock")
 
     @property
     def programs(self) -> Programs:
@@ -138,16 +141,16 @@ def start_stack(made: House, environ: Mapping[str, str], lab: str = "/api") -> S
     out = made.root / "out"
     with out.open("wb") as log:
         command = [str(made.home / "bin" / "firstlight"), "boot"]
-        boot = subprocess.Popen(
+        daemon = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     port = made.plan.jupyter.port
     try:
         until(lambda: health.answers(port, lab) == 200 and _answers(made.plan.portal_port), 60, what=str(made.logs))
     except BaseException:
-        stop(boot)
+        stop(daemon)
         raise
-    return Stack(made, boot, access.current(made.plan.paths), out)
+    return Stack(made, daemon, access.current(made.plan.paths), out)
 
 
 def _answers(port: int) -> bool:

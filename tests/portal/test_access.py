@@ -139,7 +139,9 @@ def test_prefix() -> None:
 
 def command(made: House, module: str, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": os.environ["PATH"], "FIRSTLIGHT_PLAN": str(made.home / "plan.json"), **environ}
-    code = f"import sys; sys.path.insert(0, {str(REPO)!r}); from init.{module} import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        f"import sys; sys.path.insert(0, {str(REPO)!r}); from init import {module} as m; sys.exit(m.main(sys.argv[1:]))"
+    )
     return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True, timeout=30)
 
 
@@ -184,9 +186,9 @@ def test_command_health_when_nothing_answers(made: House) -> None:
 def test_configuration_is_as_caddy_would_write_it(tmp_path: Path) -> None:
     """Caddy warns about another form in the portal's log."""
     specs = [
-        ServiceSpec(name, "X", ["x"], [], port=1, listen=2, auth=auth)
-        for name, auth in (("a", "portal"), ("b", "none"))
-    ]  # type: ignore[arg-type]
+        ServiceSpec("a", "A", ["x"], [], port=1, listen=2),
+        ServiceSpec("b", "B", ["x"], [], port=3, listen=4, auth="none"),
+    ]
     made = house.build(tmp_path, services=specs, also=True, local=True, max_upload=10)
     config = made.home / "etc" / "Caddyfile"
     done = subprocess.run(["caddy", "fmt", str(config)], capture_output=True, text=True, check=True)

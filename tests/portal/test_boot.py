@@ -17,7 +17,7 @@ from init import health, state
 from init.plan import Code, KernelSpec, Need, ServiceSpec, Stage
 from tests.portal import house
 from tests.portal.browser import HTML, ask, bearer, query, websocket
-from tests.portal.conftest import CLI, Stack, start_stack, stop
+from tests.portal.conftest import CLI, Stack, start_stack
 from tests.portal.house import REPO, free_port
 from tests.waiting import until
 
@@ -72,7 +72,7 @@ def stack(control: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         made, {"JUPYTER_TOKEN": TOKEN, "RUNPOD_POD_ID": "abc123", "HF_TOKEN": "hf", "WEB_PASSWORD": "w"}
     )
     yield running
-    stop(running.boot)
+    running.stop()
     until(lambda: not running.processes(), 20, what="processes left")
 
 
@@ -95,6 +95,7 @@ def test_token_stands_in_no_log_and_no_command_line(stack: Stack) -> None:
             assert secret not in path.read_text(), path
     lines = stack.processes()
     assert len(lines) >= 4
+    assert "WARN" not in (stack.house.logs / "portal.log").read_text().upper()
     for line in lines.values():
         assert not any(secret in line for secret in secrets), line
     kept = stack.house.run / "token"
@@ -248,7 +249,9 @@ def test_programs_that_are_killed_come_back(stack: Stack) -> None:
     until(lambda: health.answers(stack.house.plan.portal_port, "/.firstlight/health") == 200)
 
 
-def test_killed_supervisord_leaves_nothing_behind(control: Path, tmp_path: Path) -> None:
+def test_killed_supervisord_leaves_nothing_behind_and_the_next_start_is_kubeflows(
+    control: Path, tmp_path: Path
+) -> None:
     forever = box(command=[sys.executable, "-c", "import time; time.sleep(1e6)"])
     made = house.build(tmp_path, control, services=[forever], cli=CLI)
     stack = start_stack(made, {})
@@ -258,36 +261,30 @@ def test_killed_supervisord_leaves_nothing_behind(control: Path, tmp_path: Path)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert kept.read_text().strip() == stack.token
     assert len(stack.processes()) >= 5
-    stack.boot.kill()
-    stack.boot.wait(10)
+    stack.process.kill()
+    stack.process.wait(10)
     until(lambda: not stack.processes(), what="processes left")
 
-    again = start_stack(made, {})
+    prefix = "/notebook/team/my-nb"
+    again = start_stack(made, {"NB_PREFIX": prefix, "JUPYTER_TOKEN": ""}, lab=f"{prefix}/api")
     try:
-        assert again.token == stack.token
-        assert again.lab("/api/contents", {"Authorization": f"token {stack.token}"}).status == 200
+        check_kubeflow(again, prefix)
+        assert again.token == stack.token, "the portal still asks"
     finally:
-        stop(again.boot)
+        again.stop()
     until(lambda: not again.processes(), what="processes left")
 
 
-def test_prefix_and_explicitly_empty_token(control: Path, tmp_path: Path) -> None:
-    """As Kubeflow starts notebooks: it authenticates in front of them."""
-    made = house.build(tmp_path, control, cli=CLI)
-    prefix = "/notebook/team/my-nb"
-    stack = start_stack(made, {"NB_PREFIX": prefix, "JUPYTER_TOKEN": ""}, lab=f"{prefix}/api")
-    try:
-        assert stack.lab(f"{prefix}/api/contents").status == 200
-        assert stack.lab(f"{prefix}/lab", HTML).status == 200
-        assert stack.lab("/api/contents").status == 404
-        assert stack.lab(f"{prefix}/api/terminals", method="POST", body="{}").status == 403, "XSRF stays on"
-        assert stack.token, "the portal still asks"
-        assert ask(made.plan.portal_port, "/").status == 401
-        assert ask(made.plan.portal_port, "/", bearer(stack.token)).status == 200
-        assert f"{prefix}/lab\n" in stack.out.read_text()
-    finally:
-        stop(stack.boot)
-    until(lambda: not stack.processes(), what="processes left")
+def check_kubeflow(stack: Stack, prefix: str) -> None:
+    """A prefix and an explicitly empty token: the platform authenticates in front of JupyterLab."""
+    portal = stack.house.plan.portal_port
+    assert stack.lab(f"{prefix}/api/contents").status == 200
+    assert stack.lab(f"{prefix}/lab", HTML).status == 200
+    assert stack.lab("/api/contents").status == 404
+    assert stack.lab(f"{prefix}/api/terminals", method="POST", body="{}").status == 403, "XSRF stays on"
+    assert ask(portal, "/").status == 401
+    assert ask(portal, "/", bearer(stack.token)).status == 200
+    assert f"{prefix}/lab\n" in stack.out.read_text()
 
 
 def boot(made: house.House, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -129,6 +129,9 @@ def test_refusal_says_how_to_sign_in(start_portal: Start, box: ServiceSpec) -> N
     assert reply.status == 401
     assert "Authorization: Bearer" in reply.json["hint"]
     assert reply.headers["www-authenticate"].startswith("Basic ")
+    script = ask(port(box), "/prompt", {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}, method="POST", body=b"{}")
+    assert script.status == 401
+    assert "www-authenticate" not in script.headers, "a browser would open a window"
 
 
 @pytest.mark.parametrize(
