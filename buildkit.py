@@ -89,7 +89,8 @@ def run(o: Options) -> int:
     if o.local:
         from images import local
 
-        return local.run_local(loaded, lock.read(loaded), Path(o.root or f".firstlight/{loaded.manifest.name}"), os.environ)
+        root = Path(o.root or f".firstlight/{loaded.manifest.name}")
+        return local.run_local(loaded, lock.read(loaded), root, os.environ)
     from images import running
 
     return running.run_image(loaded, image=o.image, volume=o.volume, env=o.env, gpus=o.gpus, detach=o.detach)
@@ -133,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
     command.add_argument("--tag", metavar="TAG", help="tag instead of the lock's checksum")
     command.add_argument("--registry", metavar="HOST/PATH", help="with --push: where to")
-    command.add_argument("--push", action="store_true", help="push after the build; the image must have passed its tests")
+    command.add_argument("--push", action="store_true", help="push after the build, if the image has passed its tests")
     command.add_argument("--print", action="store_true", help="only print what would be run")
     command = verb(test, "run an image's tests, and those of its parents, in a container")
     command.add_argument("--image", metavar="REF", help="image instead of the one built last")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from init import timeline
@@ -49,12 +50,16 @@ def ready_at(past: History) -> float:
     return max(span.end or 0.0 for span in past.spans if span.id.startswith("service:"))
 
 
+def _ready(house: House) -> bool:
+    return house.states().get("service:app") == "ready"
+
+
 def measure() -> Section:
     section = Section(
         "From start to app",
         f"{STAGES} stages in {LAYERS} layers under the real runner and supervisord. The chain is the longest sum of "
-        "what stages sleep by their own command lines, and the app's own start; everything above it is the runner's cost: "
-        "starting processes, noticing ends, writing the state.",
+        "what stages sleep by their own command lines, and the app's own start; everything above it is the runner's "
+        "cost: starting processes, noticing ends, writing the state.",
         ["plan", "start → app", "critical chain", "ratio"],
     )
     ratios = []
@@ -62,11 +67,16 @@ def measure() -> Section:
         with tempfile.TemporaryDirectory() as folder:
             house = synthetic(Path(folder))
             with supervised(house, runner=True):
-                until(lambda house=house: house.states().get("service:app") == "ready", within=120, what="the app")
+                until(partial(_ready, house), within=120, what="the app")
             past = timeline.read(house.paths.state)
             assert past is not None
         ratios.append(ready_at(past) / chain(house, past))
-        row = [f"{STAGES} stages, run {number + 1}", f"{ready_at(past):.2f} s", f"{chain(house, past):.2f} s", f"{ratios[-1]:.3f}"]
+        row = [
+            f"{STAGES} stages, run {number + 1}",
+            f"{ready_at(past):.2f} s",
+            f"{chain(house, past):.2f} s",
+            f"{ratios[-1]:.3f}",
+        ]
         section.rows.append(row)
     best = min(ratios)
     section.verdicts.append(("start → app ÷ critical chain", f"{best:.3f}", "≤ 1.05", best <= 1.05))

@@ -108,8 +108,8 @@ def measure() -> Section:
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
     section = Section(
         "JupyterLab's first answer",
-        f"From the container's start to the first 200, {ROUNDS} times in turn, in the same image (`demo`). Beside ours the "
-        "runner, the portal and all stages are running: an environment is made, models arrive.",
+        f"From the container's start to the first 200, {ROUNDS} times in turn, in the same image (`demo`). Beside ours "
+        "the runner, the portal and all stages are running: an environment is made, models arrive.",
         ["what", "seconds"],
         [["`jupyter lab` alone", spread(bare)], ["Firstlight, all stages running", spread(ours)]],
     )

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import docker as docker_sdk
@@ -44,11 +45,9 @@ def machine(built: Callable[[str], str], docker: docker_sdk.DockerClient, origin
 
 def pids(machine: Machine, name: str) -> list[str]:
     """Process ids, inside the container, of a program."""
-    if name == "init":
-        found = machine.container.exec_run(["pgrep", "-f", "init.cli run"])
-    else:
-        found = machine.container.exec_run(["pgrep", "-f" if name == "supervisord" else "-x", name])
-    return str(found.output.decode()).split() if found.exit_code == 0 else []
+    how = {"init": ["-f", "init.cli run"], "supervisord": ["-f", "supervisord"]}.get(name, ["-x", name])
+    code, output = machine.container.exec_run(["pgrep", *how])
+    return bytes(output).decode().split() if code == 0 else []
 
 
 def kill(machine: Machine, victim: str) -> None:
@@ -59,6 +58,10 @@ def kill(machine: Machine, victim: str) -> None:
         return
     machine.container.kill("SIGKILL")
     machine.container.start()
+
+
+def arrived(machine: Machine, origin: Origin, goal: int) -> bool:
+    return origin.sent() >= goal or done(machine)
 
 
 def lab_answers(machine: Machine) -> bool:
@@ -85,14 +88,14 @@ def test_killed_at_random_moments_it_finishes_and_does_nothing_twice(machine: Ma
     for number in range(KILLS):
         victim = VICTIMS[number % len(VICTIMS)]
         goal = origin.sent() + chance.randrange(1, total // KILLS)
-        until(lambda goal=goal: origin.sent() >= goal or done(machine), within=60, what="more bytes")
+        until(partial(arrived, machine, origin, goal), within=60, what="more bytes")
         kill(machine, victim)
         until(lambda: lab_answers(machine), within=60, what="JupyterLab")
     origin.limit(None)
     until(lambda: done(machine), within=240, every=0.5, what="ready")
 
     told = state(machine)
-    assert told["phase"] == "ready", told
+    assert told["phase"] == "ready", machine.run("firstlight", "status")
     assert {stage["state"] for stage in told["stages"]} == {"done"}
     assert origin.sent() <= total + KILLS * IN_FLIGHT
     for name, file in origin.repos["firstlight/lightbox"].items():
@@ -109,10 +112,10 @@ def test_killed_at_random_moments_it_finishes_and_does_nothing_twice(machine: Ma
 
 def done(machine: Machine) -> bool:
     try:
-        found = machine.container.exec_run(["cat", STATE])
+        code, output = machine.container.exec_run(["cat", STATE])
     except APIError:
         return False
-    return found.exit_code == 0 and json.loads(found.output)["phase"] in ("ready", "degraded", "failed")
+    return code == 0 and json.loads(bytes(output))["phase"] in ("ready", "degraded", "failed")
 
 
 def test_a_second_start_fetches_and_builds_nothing(machine: Machine, origin: Origin) -> None:

@@ -1,0 +1,72 @@
+"""The second start of the demo, on the volume of the first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from docker.models.containers import Container
+
+from images import daemon
+from tests.bench.lab import hub, image, whole
+from tests.bench.table import Section
+from tests.waiting import until
+
+FOLDER = "/workspace/.firstlight"
+
+
+def state(container: Container) -> dict[str, Any]:
+    code, output = container.exec_run(["cat", f"{FOLDER}/state.json"])
+    data: dict[str, Any] = json.loads(bytes(output)) if code == 0 else {"phase": "none", "boot": {}}
+    return data
+
+
+def ready(container: Container, after: str | None = None) -> dict[str, Any]:
+    """The state once everything is ready in another start than `after`; until then an empty one."""
+    data = state(container)
+    return data if data["phase"] == "ready" and data["boot"].get("id") != after else {}
+
+
+def took(data: dict[str, Any]) -> tuple[float, float]:
+    """Seconds from the start to the app, and of those the app's own."""
+    app = data["services"][0]
+    return app["ready_at"] - data["boot"]["started"], app["ready_at"] - app["started"]
+
+
+def memory(container: Container) -> float:
+    """MB of the runner's resident memory, at its peak."""
+    _, output = container.exec_run(["sh", "-c", "cat /proc/$(pgrep -f 'init.cli run' | head -n 1)/status"])
+    return (
+        int(next(line for line in bytes(output).decode().splitlines() if line.startswith("VmHWM")).split()[1])
+        * 1024
+        / 1e6
+    )
+
+
+def measure() -> Section:
+    client, tag = daemon.connect(), image()
+    with hub() as origin, whole(client, tag, origin) as container:
+        first = until(lambda: ready(container), within=300, every=0.5, what="the first start")
+        cold, peak = took(first)[0], memory(container)
+        before = origin.sent()
+        container.restart()
+        second = until(lambda: ready(container, first["boot"]["id"]), within=120, every=0.2, what="the second start")
+        fetched = origin.sent() - before
+    whole_time, own = took(second)
+    compiled = [s["id"] for s in second["stages"] if s["kind"] in ("kernel", "python") and s["started"]]
+    section = Section(
+        "A second start",
+        "The demo in a container, first on an empty workspace, then again.",
+        ["start", "start → app", "bytes fetched", "stages run"],
+        [
+            ["first", f"{cold:.1f} s", f"{before / 1e6:.0f} MB", str(len(first["stages"]))],
+            ["second", f"{whole_time:.1f} s", f"{fetched} B", str(len(compiled))],
+        ],
+    )
+    section.verdicts += [
+        ("bytes fetched again", f"{fetched}", "0", fetched == 0),
+        ("environments made or kernels compiled again", f"{len(compiled)}", "0", not compiled),
+        ("second start, beyond the app's own", f"{whole_time - own:.1f} s", "≤ 2 s", whole_time - own <= 2),
+        ("the runner's memory at its peak", f"{peak:.0f} MB", "< 80 MB", peak < 80),
+    ]
+    return section

@@ -1,0 +1,21 @@
+"""The linters, as tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]], ids=["ruff", "format", "mypy"]
+)
+def test_linter_finds_nothing(command: list[str]) -> None:
+    program = Path(sys.executable).with_name(command[0])
+    assert program.exists(), f"{command[0]} is not installed: `make setup` does it"
+    found = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
