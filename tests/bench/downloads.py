@@ -19,8 +19,8 @@ def measure() -> Section:
     section = Section(
         "Downloads",
         f"{SIZE / 1e9:.1f} GB in six big and forty small files from an origin on loopback to disk, medians in one run. "
-        "Ours include asking the hub, verifying every SHA-256 and renaming; the others do not verify. The ratio is to the "
-        "fastest other tool, and to the link's limit where connections are throttled.",
+        "Ours include asking the hub, verifying every SHA-256 and renaming; the others do not verify. The ratio is to "
+        "the fastest other tool, and to the link's limit where connections are throttled.",
         ["case", "tool", "MB/s", "ratio"],
         [[row.case, row.tool, f"{row.megabytes_per_second:.0f}", f"{row.ratio:.2f}"] for row in rows],
     )
