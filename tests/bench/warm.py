@@ -17,7 +17,8 @@ FOLDER = "/workspace/.firstlight"
 
 def state(container: Container) -> dict[str, Any]:
     code, output = container.exec_run(["cat", f"{FOLDER}/state.json"])
-    data: dict[str, Any] = json.loads(bytes(output)) if code == 0 else {"phase": "none", "boot": {}}
+    assert isinstance(output, bytes)
+    data: dict[str, Any] = json.loads(output) if code == 0 else {"phase": "none", "boot": {}}
     return data
 
 
@@ -36,11 +37,9 @@ def took(data: dict[str, Any]) -> tuple[float, float]:
 def memory(container: Container) -> float:
     """MB of the runner's resident memory, at its peak."""
     _, output = container.exec_run(["sh", "-c", "cat /proc/$(pgrep -f 'init.cli run' | head -n 1)/status"])
-    return (
-        int(next(line for line in bytes(output).decode().splitlines() if line.startswith("VmHWM")).split()[1])
-        * 1024
-        / 1e6
-    )
+    assert isinstance(output, bytes)
+    peak = next(line for line in output.decode().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024 / 1e6
 
 
 def measure() -> Section:

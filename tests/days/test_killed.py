@@ -47,7 +47,8 @@ def pids(machine: Machine, name: str) -> list[str]:
     """Process ids, inside the container, of a program."""
     how = {"init": ["-f", "init.cli run"], "supervisord": ["-f", "supervisord"]}.get(name, ["-x", name])
     code, output = machine.container.exec_run(["pgrep", *how])
-    return bytes(output).decode().split() if code == 0 else []
+    assert isinstance(output, bytes)
+    return output.decode().split() if code == 0 else []
 
 
 def kill(machine: Machine, victim: str) -> None:
@@ -115,7 +116,8 @@ def done(machine: Machine) -> bool:
         code, output = machine.container.exec_run(["cat", STATE])
     except APIError:
         return False
-    return code == 0 and json.loads(bytes(output))["phase"] in ("ready", "degraded", "failed")
+    assert isinstance(output, bytes)
+    return code == 0 and json.loads(output)["phase"] in ("ready", "degraded", "failed")
 
 
 def test_a_second_start_fetches_and_builds_nothing(machine: Machine, origin: Origin) -> None:

@@ -39,7 +39,7 @@ def paint_slowly(values: np.ndarray, width: int, height: int) -> bytes:
         inner = rest[layer * HIDDEN * HIDDEN : (layer + 1) * HIDDEN * HIDDEN].reshape(HIDDEN, HIDDEN)
         now = np.tanh(now @ inner.T)
     last = rest[LAYERS * HIDDEN * HIDDEN :].reshape(3, HIDDEN)
-    return (255 / (1 + np.exp(-(now @ last.T)))).astype(np.uint8).tobytes()
+    return bytes((255 / (1 + np.exp(-(now @ last.T)))).astype(np.uint8))
 
 
 def png(path: Path, width: int, height: int, kernel: bool) -> bytes:
