@@ -88,8 +88,6 @@ def poke(path: Path) -> bool:
         client.settimeout(1.0)
         try:
             client.connect(str(path))
-            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            client.recv(1)
         except OSError:
             return False
     return True

@@ -140,6 +140,7 @@ def test_starts_resumes_and_ends(start: Start) -> None:
     assert "nothing of it runs any more" in first.text
     assert first.left() == []
     assert not (first.root / "instance.json").exists()
+    assert "ERRO" not in (first.root / "logs" / "supervisord.log").read_text()
 
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
