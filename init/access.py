@@ -24,7 +24,6 @@ from init.plan import Paths, Plan
 GIVEN = ("JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN")
 PRIVATE = (*GIVEN, "WEB_PASSWORD")
 """Variables that no app needs and that would let it in as the user."""
-USERNAME = "firstlight"
 PLACEHOLDER = "1"
 """What templates write into `OPEN_BUTTON_TOKEN` for the platform to replace: no secret when it did not."""
 
@@ -82,16 +81,30 @@ def credentials(token: str, environ: Mapping[str, str]) -> dict[str, str]:
     secret = token.encode("utf-8", "surrogateescape")
     mark = hmac.new(secret, b"firstlight portal cookie name", hashlib.sha256).hexdigest()[:8]
     value = hmac.new(secret, b"firstlight portal cookie", hashlib.sha256).hexdigest()
-    user = environ.get("WEB_USERNAME") or USERNAME
-    password = environ.get("WEB_PASSWORD") or token
-    pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
+    basic = _basic(environ.get("WEB_USERNAME", ""), environ.get("WEB_PASSWORD") or token)
     return {
         "FIRSTLIGHT_TOKEN": token,
         "FIRSTLIGHT_BEARER": f"Bearer {token}",
-        "FIRSTLIGHT_BASIC": "Basic " + base64.b64encode(pair).decode("ascii"),
+        **{f"FIRSTLIGHT_BASIC_{number}": text for number, text in enumerate(basic)},
         "FIRSTLIGHT_COOKIE": f"firstlight_{mark}={value}",
         "FIRSTLIGHT_COOKIE_NAME": f"firstlight_{mark}",
     }
+
+
+def _basic(user: str, password: str) -> list[str]:
+    """Three texts, one of which an `Authorization: Basic` header with this password must end with.
+
+    With any name before it when `user` is empty: Base64 has three ways to write the same end, by how many bytes come
+    before it. What a byte of the name still has a share in is left out; every bit of the password is in.
+    """
+    secret = password.encode("utf-8", "surrogateescape")
+    if user:
+        whole = base64.b64encode(user.encode("utf-8", "surrogateescape") + b":" + secret).decode("ascii")
+        return [f"Basic {whole}"] * 3
+    return [
+        base64.b64encode(bytes(before) + b":" + secret).decode("ascii")[skip:]
+        for before, skip in ((0, 0), (1, 2), (2, 3))
+    ]
 
 
 def addresses(plan: Plan, token: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:

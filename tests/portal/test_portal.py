@@ -58,7 +58,8 @@ def test_token_of_any_characters_opens_and_nothing_else_does(
     where = port(box)
 
     assert ask(where, "/x", bearer(token)).json["path"] == "/x"
-    assert ask(where, "/x", basic("firstlight", token)).json["path"] == "/x"
+    for name in ("", "a", "me", "any name", "ü"):
+        assert ask(where, "/x", basic(name, token)).json["path"] == "/x", name
     ticket = ask(where, f"/x?{query(token)}", HTML)
     assert (ticket.status, ticket.headers["location"]) == (302, "/x")
     assert ask(where, "/x", {"Cookie": ticket.cookie}).json["path"] == "/x"
@@ -75,7 +76,10 @@ def test_token_of_any_characters_opens_and_nothing_else_does(
         bearer("*"),
         basic("firstlight", ""),
         basic("firstlight", "wrong"),
-        basic("other", token),
+        basic("firstlight", token + "x"),
+        basic("firstlight", token[:-1]),
+        basic("firstlight", "x" + token[1:]),
+        basic(token, ""),
         {"Authorization": "Basic !"},
         {"Cookie": "firstlight=1"},
         {"Cookie": ticket.cookie[:-1]},
