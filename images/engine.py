@@ -45,7 +45,8 @@ class Extras:
     provenance: bool = False
     sbom: str | None = None
     """The generator's image."""
-    zstd: bool = False
+    compression: str | None = None
+    """Of layers that are made: `zstd`, `gzip`, `uncompressed`; None: what the builder does by itself."""
     cache_from: str | None = None
     cache_to: str | None = None
 
@@ -77,19 +78,22 @@ def command(
     if extras.cache_from:
         argv.append(f"--cache-from=type=registry,ref={extras.cache_from}")
     if extras.cache_to:
-        compression = ",compression=zstd" if extras.zstd else ""
+        compression = f",compression={extras.compression}" if extras.compression else ""
         argv.append(
             f"--cache-to=type=registry,ref={extras.cache_to},mode=max,oci-mediatypes=true,image-manifest=true{compression}"
         )
-    if extras.zstd:
-        argv.append(f'--output=type=image,"name={",".join(names)}",compression=zstd,oci-mediatypes=true')
+    if extras.compression:
+        form = f"compression={extras.compression},oci-mediatypes=true"
+        argv.append(f'--output=type=image,"name={",".join(names)}",{form}')
     else:
         argv += [f"--tag={name}" for name in names]
         argv += ["--load"] if load else []
     return [*argv, str(folder)]
 
 
-def extras(builder: Builder, name: str, registry: str | None, *, sbom: bool = True) -> tuple[Extras, list[str]]:
+def extras(
+    builder: Builder, name: str, registry: str | None, *, sbom: bool = True, compression: str = "zstd"
+) -> tuple[Extras, list[str]]:
     """What this builder can add, and a sentence for each thing that it cannot."""
     words = builder.limits
     generator = None
@@ -105,7 +109,7 @@ def extras(builder: Builder, name: str, registry: str | None, *, sbom: bool = Tr
         Extras(
             provenance=builder.keeps_oci,
             sbom=generator,
-            zstd=builder.keeps_oci,
+            compression=compression if builder.keeps_oci else None,
             cache_from=cache if cache and daemon.image_reachable(cache) else None,
             cache_to=cache if builder.caches_to_registry else None,
         ),
@@ -210,6 +214,7 @@ def build(
     tag: str | None = None,
     printing: bool = False,
     sbom: bool = True,
+    compression: str = "zstd",
 ) -> Built:
     """Render the manifest and build it. Raises Trouble.
 
@@ -224,7 +229,7 @@ def build(
         return _printed(loaded, lock, names, base=base, cache=f"{push}/{name}:cache" if push else None, sbom=sbom)
     client = daemon.connect()
     builder = daemon.builder(client)
-    can, limits = extras(builder, name, push, sbom=sbom)
+    can, limits = extras(builder, name, push, sbom=sbom, compression=compression)
     disk = free_disk(client.info().get("DockerRootDir", ""))
     for line in [f"building {names[0]}", *([disk] if disk else []), *limits]:
         print(line, flush=True)
@@ -243,7 +248,7 @@ def _printed(loaded: Loaded, lock: Lock, names: list[str], *, base: str | None, 
 
     folder = ROOT / "build" / loaded.manifest.name
     files = render.context(loaded, folder, lock, base)
-    can = Extras(provenance=True, sbom=SBOM_GENERATOR if sbom else None, zstd=True, cache_to=cache)
+    can = Extras(provenance=True, sbom=SBOM_GENERATOR if sbom else None, compression="zstd", cache_to=cache)
     metadata = folder.with_name(f"{folder.name}.metadata.json")
     argv = command(folder, names, can, metadata=metadata, arguments=build_arguments(files["Dockerfile"]))
     print(shlex.join(argv))

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -167,7 +167,7 @@ def published(container: Container, port: int) -> int:
     return int(bound[0]["HostPort"])
 
 
-def log_tail(container: Container, lines: int = 15) -> str:
+def log_tail(container: Container, lines: int | Literal["all"] = 15) -> str:
     """The last lines of what the container said."""
     text = container.logs(tail=lines)
     return text.decode(errors="replace") if isinstance(text, bytes) else ""
@@ -211,14 +211,18 @@ def healthy(container: Container) -> bool:
     return bool(container.attrs["State"].get("Health", {}).get("Status", "healthy") == "healthy")
 
 
+def inside(container: Container, *argv: str) -> tuple[int, str]:
+    """Exit code and output of a program in the container."""
+    code, output = container.exec_run(list(argv))
+    return code or 0, output.decode(errors="replace") if isinstance(output, bytes) else ""
+
+
 def token(container: Container) -> str:
-    """The container's token, asked of its own `firstlight token`."""
-    code, output = container.exec_run(["firstlight", "token"])
+    """The container's token, asked of its own `firstlight token`. Raises Trouble."""
+    code, output = inside(container, "firstlight", "token")
     if code:
-        raise Trouble(
-            "the container does not tell its token", output.decode(errors="replace"), f"docker logs {container.name}"
-        )
-    return str(output.decode().strip())
+        raise Trouble("the container does not tell its token", output, f"`docker logs {container.name}` says more")
+    return output.strip()
 
 
 def run(

@@ -49,7 +49,7 @@ def test_a_generator_out_of_reach_costs_the_sbom_only(
 ) -> None:
     monkeypatch.setenv("FIRSTLIGHT_SBOM_GENERATOR", "127.0.0.1:9/none:1")
     extras, words = engine.extras(OWN, "demo", None)
-    assert (extras.provenance, extras.zstd, extras.sbom) == (True, True, None)
+    assert (extras.provenance, extras.compression, extras.sbom) == (True, "zstd", None)
     assert words == [
         "no SBOM: its generator 127.0.0.1:9/none:1 is out of reach (FIRSTLIGHT_SBOM_GENERATOR names another)"
     ]
@@ -75,7 +75,7 @@ def test_an_image_has_zstd_layers_provenance_and_no_trace_of_the_ca(
 ) -> None:
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     text = f"RUN --mount=type=secret,id=ca,target={bundle} test -s {bundle}; date +%s%N > /stamp\n"
-    digest = build(tmp_path, base, text, engine.Extras(provenance=True, zstd=True))
+    digest = build(tmp_path, base, text, engine.Extras(provenance=True, compression="zstd"))
     assert docker.images.get("firstlight-try:1").id == digest
     raw = subprocess.run(["docker", "save", "firstlight-try:1"], capture_output=True, check=True).stdout
     assert b"vnd.oci.image.layer.v1.tar+zstd" in raw

@@ -47,6 +47,13 @@ class Machine:
         """testinfra's view of the inside."""
         return testinfra.get_host(f"docker://{self.container.id}")
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """`docker image inspect` of its image."""
+        image = self.container.image
+        assert image is not None
+        return dict(image.attrs)
+
     @cached_property
     def token(self) -> str:
         return running.token(self.container)
@@ -73,13 +80,13 @@ class Machine:
 
     def run(self, *argv: str) -> str:
         """Output of a program inside; AssertionError when it fails."""
-        code, output = self.container.exec_run(list(argv))
-        assert code == 0, f"{argv} ended with {code}: {output.decode(errors='replace')}"
-        return str(output.decode(errors="replace"))
+        code, output = running.inside(self.container, *argv)
+        assert code == 0, f"{argv} ended with {code}: {output}"
+        return output
 
     def said(self) -> str:
         """What `docker logs` shows."""
-        return str(self.container.logs().decode(errors="replace"))
+        return running.log_tail(self.container, "all")
 
     def logs(self) -> dict[str, str]:
         """Log files of the programs, by name."""

@@ -90,7 +90,9 @@ def built(base: str) -> Callable[[str], str]:
             from manifests import load, lock
 
             loaded = load.load(name)
-            done[name] = engine.build(loaded, lock.read(loaded), base=base, sbom=False).tag
+            # Compressing gigabytes that nobody pushes would be most of the time.
+            compression = "zstd" if name == BUILT[0] else "uncompressed"
+            done[name] = engine.build(loaded, lock.read(loaded), base=base, sbom=False, compression=compression).tag
         return done[name]
 
     return build

@@ -10,7 +10,6 @@ import pytest
 from tests.images.machine import Machine
 from tests.waiting import until
 
-
 SUPERVISORCTL = ("/opt/firstlight/control/bin/supervisorctl", "-c", "/opt/firstlight/etc/supervisord.conf")
 
 
@@ -120,7 +119,7 @@ def test_every_process_runs_as_the_image_s_user(container: Machine) -> None:
 
 
 def test_nothing_says_latest(container: Machine) -> None:
-    attributes = container.container.image.attrs
+    attributes = container.attributes
     assert not [tag for tag in attributes["RepoTags"] if tag.endswith(":latest")]
     labels = attributes["Config"]["Labels"]
     assert labels["org.opencontainers.image.title"]
@@ -128,7 +127,7 @@ def test_nothing_says_latest(container: Machine) -> None:
 
 
 def test_the_image_carries_no_secret(container: Machine) -> None:
-    configuration = json.dumps(container.container.image.attrs["Config"])
+    configuration = json.dumps(container.attributes["Config"])
     assert not re.search(r"(TOKEN|PASSWORD|SECRET)=[^\"]", configuration)
 
 

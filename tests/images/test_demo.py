@@ -19,7 +19,7 @@ def test_everything_becomes_ready(container: Machine) -> None:
         data = state(container)
         return data if data["phase"] != "starting" else None
 
-    data = until(ended, within=240, every=0.5, what="the demo is set up")
+    data = until(ended, within=240, every=0.5, what="the demo is set up") or {}
     assert data["phase"] == "ready", container.run("firstlight", "status")
     assert {stage["state"] for stage in data["stages"]} <= {"done", "skipped"}
 

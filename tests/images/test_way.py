@@ -1,0 +1,52 @@
+"""The whole way to a registry and back: `make build-and-push`, and a container of what was pulled."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+from pathlib import Path
+
+import docker as docker_sdk
+import pytest
+
+from images import running
+from manifests import load
+from tests.images.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.timeout(900)
+def test_what_make_pushes_can_be_pulled_and_comes_up(
+    docker: docker_sdk.DockerClient, base: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
+    target = f"{registry.host}/way"
+    words = ["make", "build-and-push", "IMAGE=demo", f"REGISTRY={target}", f"BASE={base}"]
+    done = subprocess.run(words, cwd=ROOT, env=os.environ | {"CI": "true"}, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    pushed = re.search(rf"^pushed ({re.escape(target)}/demo:(\w+))@(sha256:\w+) in ", said, re.MULTILINE)
+    assert pushed, said
+    _, tag, digest = pushed.groups()
+    assert registry.manifest_digest(f"way/demo:{tag}") == digest
+    order = [said.index(words) for words in ("demo: fine", "building demo:", "testing demo:", "pushing ", "pushed ")]
+    assert order == sorted(order)
+
+    pulled = f"{target}/demo@{digest}"
+    for name in (f"demo:{tag}", "demo:dev"):
+        docker.images.remove(name, force=True)
+    loaded, name = load.load("demo"), f"firstlight-test-way-{secrets.token_hex(3)}"
+    container = running.start(loaded, pulled, client=docker, volume=name, name=name)
+    try:
+        url = f"http://{running.HOST}:{running.published(container, loaded.manifest.jupyter.port)}"
+        running.wait_for(container, lambda: running.jupyter_answers(url), "JupyterLab answers", 120)
+        assert running.token(container)
+    finally:
+        container.remove(force=True)
+        docker.volumes.get(name).remove(force=True)
+        for local in (tag, "dev"):
+            docker.images.get(pulled).tag("demo", local)
+        docker.images.remove(pulled)
