@@ -15,7 +15,7 @@ from manifests.model import Manifest
 
 STAGE_IDS = frozenset({"models", "nodes", "service", "init", "control"})
 """Not for environments, sources, kernels and commands."""
-SERVICE_IDS = frozenset({"jupyterlab", "portal", "init", "aria2"})
+SERVICE_IDS = frozenset({"jupyterlab", "portal", "init", "aria2", "supervisord"})
 """Programs of Firstlight's own."""
 SET_IDS = frozenset({"all", "none", "required"})
 """Words of `MODEL_SETS` and of `needs`."""
