@@ -53,13 +53,13 @@ def control_digest(folder: Path, more: list[str]) -> str:
 
 def install_control(folder: Path, environ: Mapping[str, str], more: list[str] | None = None) -> None:
     """Make the control environment in `folder`, with `more` requirements beside the pinned ones. Raises GroundError."""
-    uv = find_uv(environ)
-    env = {**environ, "UV_NATIVE_TLS": "1", "UV_NO_PROGRESS": "1"}
+    uv, watched = find_uv(environ), sys.stderr.isatty()
+    env = {**environ, "UV_NATIVE_TLS": "1"}
     env.pop("VIRTUAL_ENV", None)
     listed = folder.parent / f".{folder.name}.requirements.txt"
     listed.write_text(requirements(), encoding="utf-8")
     python = ["--python", str(folder)]
-    install = [uv, "pip", "install", "--no-config", "--quiet", "--compile-bytecode", *python]
+    install = [uv, "pip", "install", "--no-config", "--compile-bytecode", *python]
     commands = [
         [uv, "venv", "--no-config", "--quiet", "--clear", "--python", base_python(), str(folder)],
         [*install, "-r", str(listed)],
@@ -67,10 +67,12 @@ def install_control(folder: Path, environ: Mapping[str, str], more: list[str] | 
     if more:
         commands.append([*install, "--", *more])
     for command in commands:
-        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # On a terminal uv shows its own progress; elsewhere only what went wrong is worth a line.
+        done = subprocess.run(command, env=env, stderr=None if watched else subprocess.PIPE, text=True)
         if done.returncode != 0:
             shutil.rmtree(folder, ignore_errors=True)
-            raise GroundError(f"JupyterLab's environment cannot be installed:\n{done.stdout.strip()}")
+            reason = "see above" if watched else done.stderr.strip()
+            raise GroundError(f"JupyterLab's environment cannot be installed:\n{reason}")
 
 
 def base_python() -> str:
@@ -83,7 +85,7 @@ def find_uv(environ: Mapping[str, str]) -> str:
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.exists() else shutil.which("uv", path=environ.get("PATH", os.defpath))
     if found is None:
-        raise GroundError("uv is missing; run `make venv`, or `pip install uv`")
+        raise GroundError("uv is missing; run `make setup`, or `pip install uv`")
     return found
 
 

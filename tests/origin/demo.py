@@ -42,9 +42,10 @@ def main() -> int:
 
             return run_lock(loaded, check=False, update=[], json=False)
         origin.limit(float(os.environ.get("FIRSTLIGHT_DEMO_RATE", RATE)) * 1e6)
-        from images.local import run_local
+        from images.local import INTERRUPTED, run_local
 
-        return run_local(loaded, read(loaded), options.root, os.environ)
+        code = run_local(loaded, read(loaded), options.root, os.environ)
+        return 0 if code == INTERRUPTED else code
 
 
 if __name__ == "__main__":
