@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from init.fetch import fallback, presence, space, verify
+from init.fetch import fallback, presence, space, stream, verify
 from init.fetch.aria2 import Progress
 from init.fetch.job import ENDED, Job, Want, control, discard, forget
 from init.fetch.lease import Lease
 from init.fetch.ledger import Ledger
 from init.fetch.places import place
 from init.fetch.queue import Queue, full, lacking, progress
+from init.fetch.readers import Readers
 from init.fetch.sources import Address, Sources, hub_file, probe
 from init.fetch.trouble import Trouble
 from init.fetch.workers import Tuning, Workers
@@ -59,8 +61,13 @@ class Dispatcher:
         self._workers = Workers(root, run, environ, tuning)
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._asking = ThreadPoolExecutor(8, "fetch-ask")
-        self._reading = ThreadPoolExecutor(tuning.verifiers, "fetch-verify", initializer=verify.calm)
+        self._reading = ThreadPoolExecutor(tuning.verifiers, "fetch-verify")
+        self._readers = Readers(calm=tuning.calm, keep=lambda: self.lease.handle)
         self._stopping = False
+        self._syncing = ThreadPoolExecutor(2, "fetch-sync")
+        self._unsynced = 0
+        self._slow: set[str] = set()
+        """Hosts that give a single connection little."""
         self._tried_lease = self._busy = self._reported = 0.0
         self.thread = threading.Thread(target=self._loop, daemon=True, name="fetch")
 
@@ -81,6 +88,8 @@ class Dispatcher:
         for job in self.queue.jobs:
             job.stop.set()
         self._workers.stop()
+        self._readers.stop()
+        self._syncing.shutdown()
         self.lease.release()
         self._asking.shutdown(wait=False, cancel_futures=True)
         self._reading.shutdown(wait=False, cancel_futures=True)
@@ -104,15 +113,15 @@ class Dispatcher:
         for want in list(self.queue.wants):
             if want.cancel.is_set():
                 self._end(want, Trouble("cancelled", retry=False, kind="cancelled"))
-        if self._workers.running:
-            self._poll(now)
+        self._poll(now)
         self._admit()
         self._pump(now)
         self._report(now)
-        if self.queue.jobs:
+        if self.queue.jobs or self._unsynced:
             self._busy = now
         elif self.lease.held and now - self._busy > 2.0:
             self._workers.stop()
+            self._readers.stop()
             self.lease.release()
 
     # wants
@@ -252,7 +261,15 @@ class Dispatcher:
         busy = [j for j in self.queue.jobs if j.state in ("resolving", "fetching")]
         big = sum(1 for j in busy if (j.size or 0) >= self._tuning.big)
         small = len(busy) - big
+        streams = sum(1 for j in busy if j.transport == "stream")
         for job in waiting:
+            if job.transport == "aria2" and self._streams(job):
+                if streams >= self._tuning.streams:
+                    continue
+                streams += 1
+                job.transport = "stream"
+            elif job.transport == "stream" and not self._streams(job):
+                job.transport = "aria2"
             if (job.size or self._tuning.big) >= self._tuning.big:
                 if big >= self._tuning.big_at_once:
                     continue
@@ -265,6 +282,13 @@ class Dispatcher:
                 self._begin(job)
             else:
                 self._ask(job)
+
+    def _streams(self, job: Job) -> bool:
+        """Whether a job goes by the fast lane. Its host is known only once it was asked; till then it is hoped for."""
+        if not self._tuning.streams or job.tries or job.wrong or not job.size or job.size < self._tuning.big:
+            return False
+        host = urlsplit(job.address.url).netloc if job.address else ""
+        return host not in self._slow and stream.prefix(job.partial(self.root), job.size) is not None
 
     def _lease(self, now: float) -> bool:
         """Whether this runner may write; while another one does, see what it has finished."""
@@ -301,7 +325,11 @@ class Dispatcher:
             job.done = job.high = job.base
             job.moved = time.monotonic()
             job.stop = threading.Event()
-            if job.transport == "aria2" and (job.address.secret or not self._workers.installed):
+            if job.transport == "stream" and not self._streams(job):
+                job.transport = "aria2"
+            if job.transport != "hub" and job.address.secret:
+                job.transport = "plain"
+            if job.transport == "aria2" and not self._workers.installed:
                 job.transport = "plain"
             if job.transport == "aria2":
                 open_jobs = sum(1 for j in self.queue.jobs if j.state in ("queued", "resolving", "fetching"))
@@ -309,7 +337,9 @@ class Dispatcher:
                 self._workers.add(job, job.address.url, partial)
             else:
                 threading.Thread(target=self._other, args=(job, partial), daemon=True, name="fetch-other").start()
-            self._turn(job, "fetching", "" if job.transport == "aria2" else f"by another way ({job.transport})")
+            self._turn(
+                job, "fetching", "" if job.transport in ("aria2", "stream") else f"by another way ({job.transport})"
+            )
         except Trouble as trouble:
             self._trouble(job, trouble)
         except OSError as error:
@@ -336,25 +366,38 @@ class Dispatcher:
             self.post(lambda: self._moved(job, there, None))
 
         assert job.address is not None
-        stop, file = job.stop, hub_file(job.url)
+        stop, file, sha256 = job.stop, hub_file(job.url), None
         try:
-            if job.transport == "hub" and file is not None:
+            if job.transport == "stream":
+                assert job.size is not None
+                reserve = self._workers.reserves
+                sha256 = self._readers.stream(job.address.url, partial, job.size, on_bytes, stop, reserve=reserve)
+            elif job.transport == "hub" and file is not None:
                 revision = job.commit or job.revision or "main"
                 endpoint = self.sources.endpoint
                 fallback.hub(file, revision, endpoint, self._environ, partial, self.root, on_bytes, stop)
             else:
                 fallback.plain(job.address, partial, job.size, on_bytes, stop)
+        except stream.Slow:
+            self.post(lambda: self._slowed(job) if job in self.queue.jobs else None)
         except verify.Cancelled:
-            told = Trouble(f"{job.name}: no bytes for {self._tuning.stall:.0f} s", kind="stall")
-            self.post(lambda: self._trouble(job, told) if job in self.queue.jobs else None)
+            self.post(lambda: self._trouble(job, job.trouble) if job in self.queue.jobs and job.trouble else None)
         except Trouble as error:
-            trouble = error
+            trouble = _contradiction(job, error.message) if error.kind == "content" else error
             self.post(lambda: self._trouble(job, trouble) if job in self.queue.jobs else None)
         except OSError as error:
             failed = _disk(error, job.path)
             self.post(lambda: self._trouble(job, failed) if job in self.queue.jobs else None)
         else:
-            self.post(lambda: self._arrived(job) if job in self.queue.jobs else None)
+            self.post(lambda: self._arrived(job, sha256) if job in self.queue.jobs else None)
+
+    def _slowed(self, job: Job) -> None:
+        """One connection is not enough: aria2 goes on, here and with all others from this host."""
+        assert job.address is not None
+        self._count(job)
+        self._slow.add(urlsplit(job.address.url).netloc)
+        job.transport = "aria2"
+        self._begin(job)
 
     def _poll(self, now: float) -> None:
         found, lost = self._workers.poll()
@@ -365,20 +408,22 @@ class Dispatcher:
         self._watch_space()
         for job in [j for j in self.queue.jobs if j.state == "fetching"]:
             if now - job.moved > self._tuning.stall and not job.stop.is_set():
-                job.stop.set()
-                if job.worker is not None:
-                    self._workers.detach(job)
-                    self._trouble(job, Trouble(f"{job.name}: no bytes for {self._tuning.stall:.0f} s", kind="stall"))
+                self._interrupt(job, Trouble(f"{job.name}: no bytes for {self._tuning.stall:.0f} s", kind="stall"))
 
     def _watch_space(self) -> None:
         """Stop before the volume is so full that aria2 could not note what it has."""
         growing = [j for j in self.queue.jobs if j.state == "fetching" and lacking(j, self.root)]
         if growing and not space.free(self.root):
             for job in growing:
-                job.stop.set()
-                if job.worker is not None:
-                    self._workers.detach(job)
-                    self._trouble(job, self._full(job))
+                self._interrupt(job, self._full(job))
+
+    def _interrupt(self, job: Job, why: Trouble) -> None:
+        """End a job's transport, and go on from there."""
+        job.trouble = why
+        job.stop.set()
+        if job.worker is not None:
+            self._workers.detach(job)
+            self._trouble(job, why)
 
     def _full(self, job: Job) -> Trouble:
         need = lacking(job, self.root)
@@ -410,35 +455,55 @@ class Dispatcher:
         if now - job.told >= self._tuning.poll * 0.9:
             self._tell(job)
 
-    def _arrived(self, job: Job) -> None:
+    def _arrived(self, job: Job, sha256: str | None = None) -> None:
         self._count(job)
         self._turn(job, "verifying")
-        self._do(self._reading, job, lambda: self._verify(job), lambda _: self._complete(job))
+        self._do(self._reading, job, lambda: self._verify(job, sha256), lambda paths: self._settle(job, paths))
 
-    def _verify(self, job: Job) -> None:
-        """Read a complete file back and give it its name, in a pool's thread. Raises Trouble, OSError, Cancelled."""
-        partial, told = job.partial(self.root), 0.0
+    def _settle(self, job: Job, paths: list[str]) -> None:
+        """The files are in place. Vouching for them waits for the disk, and nobody else has to."""
 
-        def on_bytes(read: int) -> None:
-            nonlocal told
-            if time.monotonic() - told > 1.0:
-                told = time.monotonic()
-                self.post(lambda: self._turn(job, "verifying", f"{space.size(read)} read back"))
+        def done() -> None:
+            self._unsynced -= 1
 
+        def work() -> None:
+            try:
+                with contextlib.suppress(OSError):
+                    for path in paths:
+                        presence.record(job, self.root, path, self.ledger)
+            finally:
+                self.post(done)
+
+        self._unsynced += 1
+        self._syncing.submit(work)
+        self._complete(job)
+
+    def _verify(self, job: Job, sha256: str | None) -> list[str]:
+        """Give a complete file its name, if it is what it should be; `sha256`: as it was hashed in passing.
+
+        In a pool's thread. Gives the paths that are now in place. Raises Trouble, OSError, Cancelled.
+        """
+        partial = job.partial(self.root)
         there = partial.stat().st_size
         if job.size not in (None, there):
             raise _contradiction(job, f"is {there} bytes long, and should be {job.size}")
         expected = job.sha256 or job.blob
         if expected:
-            found = verify.digest(partial, on_bytes, job.stop, blob=job.sha256 is None)
+            found = (job.sha256 and sha256) or self._digest(job, partial)
             if found != expected:
                 kind = "SHA-256" if job.sha256 else "git hash"
                 raise _contradiction(job, f"has other content: its {kind} is {found}, and should be {expected}")
         job.size = job.done = there
-        verify.settle(partial, place(self.root, job.path))
+        partial.replace(place(self.root, job.path))
         forget(partial)
-        presence.record(job, self.root, job.path, self.ledger)
-        presence.share(job, self.root, self.ledger)
+        job.present.add(job.path)
+        return [job.path, *presence.share(job, self.root)]
+
+    def _digest(self, job: Job, partial: Path) -> str:
+        def on_bytes(read: int) -> None:
+            self.post(lambda: self._turn(job, "verifying", f"{space.size(read)} read back"))
+
+        return self._readers.digest(partial, on_bytes, job.stop, blob=job.sha256 is None)
 
     # trouble
 
@@ -483,6 +548,8 @@ class Dispatcher:
         elif job.tries % 3 == 0:
             job.address, job.transport = None, _next(job)
         patience = 2 if trouble.kind == "busy" else 1
+        if job.transport == "stream":
+            job.transport = "aria2"
         if not trouble.retry or job.tries > self._tuning.tries * patience:
             self._fail(job, trouble)
             return
@@ -537,6 +604,8 @@ def _unknown(job: Job) -> bool:
 
 
 def _next(job: Job) -> Any:
+    if job.transport == "stream":
+        return "aria2"
     order = ["aria2", "hub", "plain"] if hub_file(job.url) else ["aria2", "plain"]
     return order[(order.index(job.transport) + 1) % len(order)]
 

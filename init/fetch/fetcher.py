@@ -81,7 +81,8 @@ class Fetcher:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._try(url, partial, sha256, cancel)
-            verify.settle(partial, path)
+            verify.sync(partial)
+            partial.replace(path)
         except Trouble as trouble:
             raise StageFailed(trouble.message, hint=trouble.hint, retry=trouble.retry) from None
         except verify.Cancelled:

@@ -86,7 +86,7 @@ class Job:
     present: set[str] = field(default_factory=set)
     """Paths that are verified and in place."""
     trouble: Trouble | None = None
-    transport: Literal["aria2", "hub", "plain"] = "aria2"
+    transport: Literal["aria2", "stream", "hub", "plain"] = "aria2"
     worker: Any = None
     """The aria2 that fetches it."""
     gid: str = ""

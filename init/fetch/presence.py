@@ -30,17 +30,21 @@ def look(job: Job, root: Path, ledger: Ledger, on_bytes: Callable[[int], None] |
         _same_elsewhere(job, root, ledger)
     if not job.present:
         _finished_partial(job, root, ledger, on_bytes)
-    share(job, root, ledger)
+    for path in share(job, root):
+        record(job, root, path, ledger)
 
 
-def share(job: Job, root: Path, ledger: Ledger) -> None:
-    """Give all paths of a job the content of the one that is there. Raises OSError, Trouble."""
+def share(job: Job, root: Path) -> list[str]:
+    """Give all paths of a job the content of the one in place; gives those that lacked it. Raises OSError, Trouble."""
+    fresh = []
     source = next((path for path in job.paths if path in job.present), None)
     for path in list(job.paths) if source else ():
         if path not in job.present:
             assert source is not None
             duplicate(root / source, place(root, path))
-            record(job, root, path, ledger)
+            job.present.add(path)
+            fresh.append(path)
+    return fresh
 
 
 def duplicate(source: Path, final: Path) -> None:
@@ -51,12 +55,13 @@ def duplicate(source: Path, final: Path) -> None:
         os.link(source, partial)
     except OSError:
         shutil.copyfile(source, partial)
-    verify.settle(partial, final)
+    partial.replace(final)
 
 
 def record(job: Job, root: Path, path: str, ledger: Ledger) -> None:
-    """Note a verified file. Raises OSError."""
+    """Bring a verified file to the disk, and only then vouch for it. Raises OSError."""
     found = (root / path).stat()
+    verify.sync(root / path)
     checked = "sha256" if job.sha256 else "blob" if job.blob else "size"
     line = Line(
         found.st_size,
@@ -92,7 +97,11 @@ def _adopt(job: Job, root: Path, path: str, ledger: Ledger, on_bytes: Callable[[
             job.size = size
             record(job, root, path, ledger)
             return
-    final.replace(final.with_name(f"{final.name}.bad"))
+    if ledger.partial(path):
+        # Ours: it had its name, and the machine went down before all of it was on the disk.
+        final.unlink()
+    else:
+        final.replace(final.with_name(f"{final.name}.bad"))
     ledger.drop(path)
 
 
@@ -113,7 +122,7 @@ def _finished_partial(job: Job, root: Path, ledger: Ledger, on_bytes: Callable[[
         if control(partial).exists() or not job.sha256 or partial.stat().st_size != job.size:
             return
         if verify.digest(partial, on_bytes, job.stop) == job.sha256:
-            verify.settle(partial, root / job.path)
+            partial.replace(root / job.path)
             record(job, root, job.path, ledger)
         else:
             discard(partial)

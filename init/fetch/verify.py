@@ -16,12 +16,6 @@ class Cancelled(Exception):
     """Whoever wanted it does not want it any more."""
 
 
-def calm() -> None:
-    """Let this thread run only when nobody else wants the processor: JupyterLab comes first."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def digest(
     path: Path,
     on_bytes: Callable[[int], None] | None = None,
@@ -46,13 +40,11 @@ def digest(
     return state.hexdigest()
 
 
-def settle(partial: Path, final: Path) -> os.stat_result:
-    """Bring a verified partial file to the disk and give it its name. Raises OSError."""
-    with partial.open("rb") as file:
+def sync(path: Path) -> None:
+    """Bring a file and its name to the disk. Raises OSError."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
-    partial.replace(final)
-    sync_folder(final.parent)
-    return final.stat()
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from init.fetch import space
@@ -22,7 +23,7 @@ class Tuning:
     connections: int = 16
     big: int = 32 << 20
     """From this size on a file counts as big."""
-    big_at_once: int = 6
+    big_at_once: int = 4
     small_at_once: int = 24
     poll: float = 0.5
     stall: float = 90.0
@@ -31,6 +32,8 @@ class Tuning:
     """Without a byte, before a file counts as failed."""
     backoff: float = 1.0
     """Wait before the second try; doubles each time."""
+    streams: int = field(default_factory=lambda: min(4, max(2, os.cpu_count() or 2)))
+    """Files at once by one connection each, from origins that are fast enough for that; 0: none."""
     verifiers: int = 2
     calm: bool = True
     """Leave the processor to JupyterLab whenever it wants it."""
@@ -47,7 +50,6 @@ class Workers:
         self._jobs: dict[str, Job] = {}
         self._deaths: list[float] = []
         self._reserves: bool | None = None
-        """Whether the volume can reserve room, as local ones do; None: not tried yet."""
         self.polled = 0.0
 
     @property
@@ -58,16 +60,21 @@ class Workers:
     def installed(self) -> bool:
         return shutil.which("aria2c", path=self._environ.get("PATH")) is not None
 
+    @property
+    def reserves(self) -> bool:
+        """Whether the volume can reserve room, as local ones do."""
+        if self._reserves is None:
+            self._reserves = space.allocates(self._root)
+        return self._reserves
+
     def grow(self, amount: int, keep: int | None) -> None:
         """Have at least this many, within limits. Raises OSError when none can be started."""
         self._deaths = [t for t in self._deaths if time.monotonic() - t < 10]
-        if self._reserves is None:
-            self._reserves = space.allocates(self._root)
         fresh = []
         while len(self._all) < min(amount, self._tuning.processes):
             if len(self._deaths) > 20:
                 raise OSError("aria2 ends again and again")
-            cache = "0" if self._reserves else "16M"
+            cache = "0" if self.reserves else "16M"
             fresh.append(Aria2(self._run, self._environ, calm=self._tuning.calm, keep=keep, cache=cache))
             self._all.append(fresh[-1])
         for worker in fresh:
@@ -83,7 +90,7 @@ class Workers:
     def add(self, job: Job, url: str, partial: Path) -> None:
         """Let the least busy one fetch a job. Raises OSError."""
         worker = min(self._all, key=lambda w: (sum(self._left(gid) for gid in w.gids), len(w.gids)))
-        allocation = "falloc" if self._reserves else "none"
+        allocation = "falloc" if self.reserves else "none"
         job.gid = worker.add(url, partial, connections=self._tuning.connections, allocation=allocation)
         job.worker = worker
         self._jobs[job.gid] = job

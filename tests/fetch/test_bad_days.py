@@ -165,13 +165,13 @@ def test_a_stalled_hub_file_comes_another_way(kitchen: Kitchen, origin: Origin) 
 
 
 def test_a_stalled_plain_file_goes_on_another_way(kitchen: Kitchen, origin: Origin) -> None:
-    file = origin.plain("a.bin", Generated(1, 40 * MB))
+    file = origin.plain("a.bin", Generated(1, 30 * MB))
     origin.fault("slow", rate=1 * MB, agent="*aria2")
-    origin.fault("stall", agent="*aria2", after=30 * MB)
+    origin.fault("stall", agent="*aria2", after=22 * MB)
     kitchen.fetch(spec(file), stall=1.5)
     kitchen.check(file)
     assert "by another way (plain)" in kitchen.messages()
-    assert origin.sent() < 55 * MB, "only what was missing"
+    assert origin.sent() < 45 * MB, "only what was missing"
 
 
 def test_without_aria2_files_come_all_the_same(kitchen: Kitchen, origin: Origin, tmp_path: Any) -> None:

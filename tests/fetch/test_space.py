@@ -98,7 +98,7 @@ def test_a_volume_that_cannot_reserve_fills_up_in_the_middle(
     file = origin.hub("o/r", "big.bin", Generated("b", 60 * MB))
     origin.limit(20 * MB)
     background = Background(lambda: kitchen.fetch(spec(file)))
-    until(lambda: (kitchen.models / "big.bin.part.aria2").exists())
+    until(lambda: origin.sent() > 25 * MB)
     other = occupy(volume, ROOM - 2 * MB)
     with pytest.raises(StageFailed, match=r"big\.bin needs .* more, and .* has .* free: .* are missing"):
         background.join()

@@ -1,0 +1,102 @@
+"""The fast lane: one connection for each big file of a fast origin, and aria2 wherever that is not enough."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from init.fetch import fallback, stream
+from tests.fetch.conftest import Background, Kitchen, spec
+from tests.fetch.test_kills import Runner
+from tests.origin import Generated, Origin
+from tests.waiting import until
+
+MB = 1_000_000
+
+
+def test_a_fast_origin_is_asked_once_a_file(kitchen: Kitchen, origin: Origin) -> None:
+    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 12 * MB)) for n in range(3)]
+    found = kitchen.fetch(*[spec(f) for f in files], big=MB)
+    kitchen.check(*files)
+    assert found.bytes_fetched == 36 * MB
+    asked = origin.requests(server="cdn")
+    assert [e.headers["User-Agent"] for e in asked] == ["firstlight/1"] * 3
+    assert "read back" not in kitchen.messages()
+
+
+def test_where_one_connection_is_slow_aria2_goes_on(kitchen: Kitchen, origin: Origin) -> None:
+    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 24 * MB)) for n in range(3)]
+    origin.fault("slow", rate=5 * MB)
+    kitchen.fetch(*[spec(f) for f in files], big=MB)
+    kitchen.check(*files)
+    asked = origin.requests(server="cdn")
+    assert sum(e.headers["User-Agent"] == "firstlight/1" for e in asked) <= 4, "tried once, and not again"
+    assert sum(e.headers["User-Agent"] == "firstlight/1 aria2" for e in asked) > 12
+    assert origin.sent() < 72 * MB + 8 * MB, "what it had is kept"
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("reset", {"after": 10 * MB, "times": 1}),
+        ("truncate", {"after": 10 * MB, "times": 1}),
+        ("expire", {"after": 10 * MB}),
+        ("stall", {"after": 10 * MB, "agent": "firstlight/1"}),
+        ("status", {"status": 503, "server": "cdn", "times": 2}),
+        ("corrupt", {"at": 15 * MB, "times": 1}),
+        ("no-range", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_its_faults_are_overcome(kitchen: Kitchen, origin: Origin, kind: Any, settings: dict[str, Any]) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 24 * MB))
+    origin.fault(kind, "o/r/*", **settings)
+    kitchen.fetch(spec(file), big=MB, stall=1.0)
+    kitchen.check(file)
+    assert origin.sent() < 24 * MB * (2.5 if kind == "corrupt" else 1.5)
+
+
+def test_a_runner_killed_in_the_fast_lane_goes_on_where_it_was(kitchen: Kitchen, origin: Origin) -> None:
+    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 60 * MB)) for n in range(2)]
+    origin.limit(130 * MB)
+    for _ in range(3):
+        sent = origin.sent()
+        runner = Runner(kitchen, "one", files, big=MB)
+        until(lambda sent=sent: origin.sent() > sent + 15 * MB)  # type: ignore[misc]
+        runner.kill()
+        assert not any((kitchen.models / f.name).exists() for f in files)
+    last = Runner(kitchen, "one", files, big=MB)
+    assert last.process.wait(60) == 0
+    kitchen.check(*files)
+
+
+def test_a_reader_that_is_killed_is_replaced(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 120 * MB))
+    origin.limit(100 * MB)
+    background = Background(lambda: kitchen.fetch(spec(file), big=MB))
+    until(lambda: origin.sent() > 10 * MB)
+    mine = f"init.fetch.reader\0{os.getpid()}\0"
+    for proc in Path("/proc").iterdir():
+        if proc.name.isdigit():
+            try:
+                if mine.encode() in (proc / "cmdline").read_bytes():
+                    os.kill(int(proc.name), signal.SIGKILL)
+            except OSError:
+                continue
+    background.join()
+    kitchen.check(file)
+    assert origin.sent() < 130 * MB + 60 * MB
+
+
+@pytest.mark.parametrize("there", [0, 1, 1 << 20, 5 << 20, (5 << 20) + 7, 9 << 20])
+def test_its_notes_are_aria2s(tmp_path: Any, there: int) -> None:
+    partial, size = tmp_path / "a.part", (9 << 20) + 5
+    partial.write_bytes(b"")
+    stream.note(partial, size, there)
+    gaps = fallback.missing(tmp_path / "a.part.aria2", size)
+    assert gaps == [(there >> 20 << 20, size)]
+    assert stream.prefix(partial, size) == there >> 20 << 20
