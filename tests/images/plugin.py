@@ -47,6 +47,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("container", names, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"built", "container"} & set(getattr(item, "fixturenames", ())) and not item.get_closest_marker("timeout"):
+            # The first test of an image waits for its build.
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 @pytest.fixture(scope="session")
 def docker() -> Iterator[docker_sdk.DockerClient]:
     """A client of this machine's Docker, which is installed and started if need be."""
