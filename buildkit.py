@@ -64,7 +64,15 @@ def build(o: Options) -> int:
 
     loaded = load.load(o.name)
     return engine.run_build(
-        loaded, lock.read(loaded), at=o.at, base=o.base, push=o.push, tag=o.tag, registry=o.registry, printing=o.print
+        loaded,
+        lock.read(loaded),
+        at=o.at,
+        base=o.base,
+        push=o.push,
+        tag=o.tag,
+        registry=o.registry,
+        printing=o.print,
+        sbom=not o.no_sbom,
     )
 
 
@@ -93,7 +101,9 @@ def run(o: Options) -> int:
         return local.run_local(loaded, lock.read(loaded), root, os.environ)
     from images import running
 
-    return running.run_image(loaded, image=o.image, volume=o.volume, env=o.env, gpus=o.gpus, detach=o.detach)
+    return running.run_image(
+        loaded, image=o.image, volume=o.volume, env=o.env, gpus=o.gpus, detach=o.detach, port_offset=o.port_offset
+    )
 
 
 def doctor(o: Options) -> int:
@@ -134,8 +144,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
     command.add_argument("--tag", metavar="TAG", help="tag instead of the lock's checksum")
     command.add_argument("--registry", metavar="HOST/PATH", help="with --push: where to")
-    command.add_argument("--push", action="store_true", help="push after the build, if the image has passed its tests")
-    command.add_argument("--print", action="store_true", help="only print what would be run")
+    command.add_argument(
+        "--push", action="store_true", help="push after the build, and after the tests that it has not passed yet"
+    )
+    command.add_argument("--no-sbom", action="store_true", help="without the list of the image's packages")
+    command.add_argument("--print", action="store_true", help="only print the command, and put its context into build/")
     command = verb(test, "run an image's tests, and those of its parents, in a container")
     command.add_argument("--image", metavar="REF", help="image instead of the one built last")
     command = verb(push, "push a tested image")
@@ -149,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="environment variable")
     command.add_argument("--gpus", action="store_true", help="with all GPUs")
     command.add_argument("--detach", action="store_true", help="leave it running")
+    command.add_argument("--port-offset", type=int, default=0, metavar="N", help="ports here: the image's plus N")
     command = verb(doctor, "say what this machine lacks, and how to get it", name=None)
     command.add_argument("--json", action="store_true", help="machine-readable")
     return parser
