@@ -42,27 +42,30 @@ def started(pid: int) -> int | None:
     return None if fields is None or fields[0] == "Z" else int(fields[19])
 
 
-def members(session: int, mark: str) -> list[int]:
-    """Living processes of the session, and those that carry the mark."""
+def members(session: int, mark: str, since: int = 0) -> list[int]:
+    """Living processes of the session, and those that carry the mark. What started before `since` (in clock ticks, as
+    the child itself did) is none of them: it is not asked for its environment."""
     wanted = f"{MARK}={mark}".encode()
     found = []
-    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+    for pid in (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()):
         fields = _stat(pid) if pid != os.getpid() else None
-        if fields is None or fields[0] == "Z":
+        if fields is None or fields[0] == "Z" or int(fields[19]) < since:
             continue
         if int(fields[3]) == session or wanted in _environment(pid):
             found.append(pid)
     return found
 
 
-def end(session: int, mark: str, grace: float | None = None) -> None:
+def end(session: int, mark: str, since: int = 0, grace: float | None = None) -> None:
     """End all members: asked first, killed `grace` (GRACE) seconds later."""
-    grace = GRACE if grace is None else grace
-    _signal(members(session, mark), signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    while left := members(session, mark):
+    deadline = time.monotonic() + (GRACE if grace is None else grace)
+    asked: set[int] = set()
+    while left := members(session, mark, since):
         if time.monotonic() > deadline:
             _signal(left, signal.SIGKILL)
+        else:
+            _signal([pid for pid in left if pid not in asked], signal.SIGTERM)
+            asked.update(left)
         time.sleep(0.02)
 
 
@@ -107,14 +110,18 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the third one (the state) on."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
+    data = _read(f"/proc/{pid}/stat")
+    return data.rpartition(b")")[2].decode("ascii", "replace").split() if data else None
 
 
 def _environment(pid: int) -> list[bytes]:
+    return _read(f"/proc/{pid}/environ").split(b"\0")
+
+
+def _read(file: str) -> bytes:
+    """Nothing when it is gone, or another user's."""
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        with Path(file).open("rb", buffering=0) as stream:
+            return stream.readall()
     except OSError:
-        return []
+        return b""

@@ -53,17 +53,28 @@ def gist(lines: Sequence[str], most: int = 3) -> str:
     return " / ".join(line if len(line) <= 300 else line[:297] + "…" for line in telling[-most:])
 
 
-@functools.cache
+_WRAPPERS = (("setpriv", "--pdeathsig", "KILL"), ("ionice", "-c", "3"), ("chrt", "-i", "0"))
+_asking = threading.Lock()
+
+
 def idle_prefix() -> tuple[str, ...]:
     """Words before a command that make it yield to everything else; fewer where the machine refuses."""
-    words: list[str] = []
-    for prefix in (["setpriv", "--pdeathsig", "KILL"], ["chrt", "-i", "0"], ["ionice", "-c", "3"]):
-        if (
-            shutil.which(prefix[0])
-            and not subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode
-        ):
-            words += prefix
-    return tuple(words)
+    # Many stages start at once, and one of them is to ask.
+    with _asking:
+        return _granted()
+
+
+@functools.cache
+def _granted() -> tuple[str, ...]:
+    every = tuple(word for words in _WRAPPERS for word in words)
+    return every if _works(every) else tuple(word for words in _WRAPPERS if _works(words) for word in words)
+
+
+def _works(words: tuple[str, ...]) -> bool:
+    try:
+        return subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 @dataclass
@@ -122,6 +133,7 @@ class _Job:
         self.redact = runner.redact or Redactor(secrets(runner.environ)).text
         self.lines: list[str] = []
         self.mark = children.new_mark()
+        self.since = 0
         self.written = 0
         self.heard = time.monotonic()
 
@@ -164,17 +176,18 @@ class _Job:
         # The kernel's choice when memory runs out: JupyterLab and the apps must not be it.
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/oom_score_adj").write_text("900")
+        self.since = children.started(process.pid) or 0
         note = children.record(self.runner.folder, process.pid, self.mark)
         try:
             assert process.stdout is not None
             self._read(process, process.stdout, log)
             return process.wait()
         except BaseException:
-            children.end(process.pid, self.mark)
+            children.end(process.pid, self.mark, self.since)
             process.wait()
             raise
         finally:
-            children.end(process.pid, self.mark)
+            children.end(process.pid, self.mark, self.since)
             if process.stdout is not None:
                 process.stdout.close()
             note.unlink(missing_ok=True)
@@ -232,7 +245,7 @@ class _Job:
             raise self._failed(text)
 
     def _weigh(self, session: int) -> None:
-        used = memory.resident(children.members(session, self.mark))
+        used = memory.resident(children.members(session, self.mark, self.since))
         if self.memory_limit is not None and used > self.memory_limit:
             raise self._out_of_memory(
                 f"{self.name} was stopped because it used {used / 1e9:.1f} GB of memory"

@@ -65,7 +65,11 @@ def read(plan: Plan, stage: Stage) -> Record | None:
 
 
 def write(plan: Plan, stage: Stage, record: Record) -> None:
-    """Replace the record, durably. Raises OSError."""
+    """Replace the record. Raises OSError.
+
+    A record must not outlive what it stands for: where the machine itself breaks down, only the files of models are
+    sure to be on the disk, and only their record is made sure of.
+    """
     target = path(plan, stage)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.new")
@@ -73,8 +77,11 @@ def write(plan: Plan, stage: Stage, record: Record) -> None:
         json.dump({"schema": SCHEMA, **asdict(record)}, file, indent=1, sort_keys=True)
         file.write("\n")
         file.flush()
-        os.fsync(file.fileno())
+        if stage.kind == "models":
+            os.fsync(file.fileno())
     part.replace(target)
+    if stage.kind != "models":
+        return
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
