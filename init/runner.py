@@ -16,19 +16,21 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from init import access, control, eta, graph, lines, process, record, selection, standing
+from init import access, consequences, control, eta, graph, lines, process, record, standing
 from init.attempt import Attempt, End, Interrupted
 from init.graph import SERVICE
 from init.plan import ModelsSpec, Plan, Stage
-from init.programs import NoProgram, NoSupervisor, NotStarted, Programs
 from init.redact import Redactor, secrets
-from init.services import Watcher
+from init.sets import Sets
 from init.stages import HANDLERS, Handler
-from init.state import FileState, ServiceStatus
+from init.state import ServiceStatus
 from init.store import Store
 from init.verbs import Verbs
+
+if TYPE_CHECKING:
+    from init.services import Watcher
 
 TICK = 1.0
 PATIENCE = 8.0
@@ -43,9 +45,9 @@ class Runner:
         self.redactor = Redactor(secrets(environ))
         with contextlib.suppress(OSError):
             self.redactor.add(access.current(plan.paths))
-        self.changes = selection.read(plan.paths.state)
         self.snapshot = standing.snapshot(plan, environ)
         self.store = Store(self.snapshot, plan.paths.state, Path(plan.paths.run), self.redactor)
+        self.sets = Sets(plan, environ, self.store)
         self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.running: dict[str, Attempt] = {}
         self.threads: dict[str, threading.Thread] = {}
@@ -55,8 +57,7 @@ class Runner:
         self.results: dict[str, dict[str, Any]] = {}
         self.problems: list[str] = []
         self.exit: int | None = None
-        self._fetcher: Any = None
-        self._fetcher_lock = threading.Lock()
+        self._timed = False
 
     def run(self) -> int:
         """Until SIGTERM (0) or SIGINT (130)."""
@@ -67,7 +68,8 @@ class Runner:
         self.store.start()
         server = control.Server(Path(self.plan.paths.run), Verbs(self).do)
         self._select()
-        self._adopt()
+        self._guard(self._launch_stages)
+        self._guard(self._adopt)
         ticked = 0.0
         while self.exit is None:
             self._guard(self._launch)
@@ -105,6 +107,9 @@ class Runner:
         self.graph.started(SERVICE + name)
         if name in self.watchers:
             self.watchers[name].end()
+        # Loaded while the first stages are at work: it takes a while.
+        from init.services import Watcher
+
         watcher: Watcher
 
         def changed(_: str, status: ServiceStatus) -> None:
@@ -114,70 +119,43 @@ class Runner:
         self.store.service(name, consequence=None, repair=None)
         watcher.start()
 
-    def fetcher(self) -> Any:
-        """Made when the first stage wants it: a start with nothing to fetch runs no aria2."""
-        with self._fetcher_lock:
-            if self._fetcher is None:
-                from init.fetch import Fetcher
-
-                paths = self.plan.paths
-                fetcher = Fetcher(
-                    models=self.plan.models,
-                    state=paths.state,
-                    run=Path(paths.run),
-                    logs=Path(paths.logs),
-                    environ=self.environ,
-                    on_file=self.store.file,
-                )
-                fetcher.start()
-                self._fetcher = fetcher
-            return self._fetcher
-
-    def drop_files(self, stage: Stage, delete: bool) -> int:
-        """No longer fetch a set, nor show it. With `delete` its files go too, unless another wanted set has them;
-        returns the bytes."""
+    def drop(self, stage: Stage, delete: bool) -> int:
+        """Take a model set back; the bytes that this frees."""
         assert isinstance(stage.spec, ModelsSpec)
-        if self._fetcher is not None:
-            self._fetcher.drop(stage.spec.set)
-        self.store.forget_files(stage.spec.set)
-        wanted = [s.spec for s in self.plan.stages if s is not stage and self.graph.state[s.id] != "skipped"]
-        shared = {file.path for spec in wanted if isinstance(spec, ModelsSpec) for file in spec.files}
-        freed = 0
-        for file in stage.spec.files if delete else []:
-            path = self.plan.models / file.path
-            if file.path not in shared:
-                with contextlib.suppress(FileNotFoundError):
-                    freed += path.stat().st_size
-                    path.unlink()
-        return freed
+        attempt = self.running.pop(stage.id, None)
+        if attempt is not None:
+            attempt.end()
+            self.threads.pop(stage.id, None)
+        record.drop(self.plan, stage)
+        others = [s.spec for s in self.plan.stages if s is not stage and self.graph.state[s.id] != "skipped"]
+        return self.sets.drop(stage.spec, [spec for spec in others if isinstance(spec, ModelsSpec)], delete)
 
     def _select(self) -> None:
-        chosen = selection.select(self.plan, self.environ, self.changes)
+        chosen = self.sets.select()
         self.problems = chosen.problems
         for stage in self.plan.stages:
             if isinstance(stage.spec, ModelsSpec) and stage.spec.set not in chosen.chosen:
                 self.skip(stage, f"not selected; `firstlight models add {stage.spec.set}` fetches it")
             elif isinstance(stage.spec, ModelsSpec):
-                self.queue(stage.spec)
+                self.sets.queue(stage.spec)
         self._judge()
-
-    def queue(self, spec: ModelsSpec) -> None:
-        for file in spec.files:
-            self.store.file(FileState(file.path, spec.set, bytes_total=file.size))
 
     def _adopt(self) -> None:
         """Services that outlived an earlier runner are watched at once, whatever their needs are up to."""
-        programs = Programs(Path(self.plan.paths.run, "supervisor.sock"))
-        for service in self.plan.services:
-            with contextlib.suppress(NoSupervisor, NoProgram, NotStarted):
-                if programs.look(service.id).up:
-                    self.serve(service.id)
+        from init.services import running
+
+        for name in running(self.plan):
+            self.serve(name)
 
     def _launch(self) -> None:
+        self._launch_stages()
         for key in self.graph.ready():
             if key.startswith(SERVICE):
                 self.serve(key.removeprefix(SERVICE))
-            else:
+
+    def _launch_stages(self) -> None:
+        for key in self.graph.ready():
+            if not key.startswith(SERVICE):
                 self._start(self.plan.stage(key))
 
     def _start(self, stage: Stage) -> None:
@@ -192,7 +170,7 @@ class Runner:
             tell=lambda **changes: self.store.stage(stage.id, **changes),
             marks={need.id: self.marks.get(need.id, "") for need in stage.needs if not need.soft},
             results=dict(self.results),
-            fetcher=self.fetcher,
+            fetcher=self.sets.fetcher,
             again=stage.id in self.again,
         )
         self.again.discard(stage.id)
@@ -217,50 +195,31 @@ class Runner:
             self.store.stage(stage.id, state="waiting", message="interrupted", rate_bps=None)
             return
         self.marks[stage.id], self.results[stage.id] = end.mark, end.result
-        bad = end.state in ("degraded", "failed")
         shown, now = self.store.get_stage(stage.id), time.time()
         self.store.stage(
             stage.id,
             state=end.state,
             started=now if end.took is None else shown.started,
             ended=now,
-            message=kept(end.message) if end.took is None and end.state == "done" else end.message,
-            consequence=(end.consequence or stage.consequence or self._loss(stage)) if bad else None,
-            repair=f"firstlight retry {stage.id}" if bad else None,
             result=end.result,
             rate_bps=None,
             bytes_done=shown.bytes_total if end.state == "done" else shown.bytes_done,
+            **consequences.of_end(self.plan, self.graph, stage, end),
         )
         if isinstance(stage.spec, ModelsSpec) and end.took is None:
-            self._show_present(stage.spec)
+            self.sets.show_present(stage.spec)
         if end.state == "done" and end.took is not None:
             self._remember(stage.id, end.took)
         for key in self.graph.ended(stage.id, end.state):
             self._blocked(key)
         self._judge()
 
-    def _show_present(self, spec: ModelsSpec) -> None:
-        for file in spec.files:
-            with contextlib.suppress(OSError):
-                size = (self.plan.models / file.path).stat().st_size
-                self.store.file(FileState(file.path, spec.set, "done", size, size))
-
     def _blocked(self, key: str) -> None:
-        cause = self.graph.cause(key) or "another stage"
-        text = {"message": f"cannot start: {cause} failed", "repair": f"firstlight retry {cause}"}
+        told = consequences.of_block(self.plan, self.graph, key)
         if key.startswith(SERVICE):
-            name = key.removeprefix(SERVICE)
-            title = self.store.get_service(name).title
-            self.store.service(name, state="failed", consequence=f"{title} is not available", **text)
+            self.store.service(key.removeprefix(SERVICE), state="failed", **told)
         else:
-            self.store.stage(key, state="blocked", consequence=self.plan.stage(key).consequence, **text)
-
-    def _loss(self, stage: Stage) -> str:
-        """What a failure means, in the absence of the author's words."""
-        lost = [key.removeprefix(SERVICE) for key in self.graph.dependents(stage.id)]
-        if not lost or stage.on_failure == "degrade":
-            return f"{stage.title} is missing; everything else goes on"
-        return f"{', '.join(dict.fromkeys(lost))} cannot start; JupyterLab and everything else go on"
+            self.store.stage(key, state="blocked", **told)
 
     def _service_changed(self, name: str, status: ServiceStatus) -> None:
         key = SERVICE + name
@@ -278,13 +237,19 @@ class Runner:
 
     def _remember(self, key: str, took: float) -> None:
         self.durations[key] = took
-        with contextlib.suppress(OSError):
-            eta.write(self.plan.paths.state, self.durations)
+        self._timed = True
+
+    def _keep_durations(self) -> None:
+        if self._timed:
+            self._timed = False
+            with contextlib.suppress(OSError):
+                eta.write(self.plan.paths.state, self.durations)
 
     def _judge(self) -> None:
         self.store.top(standing.judge(self.snapshot), "; ".join(self.problems))
 
     def _tick(self) -> None:
+        self._keep_durations()
         now = time.time()
         left = eta.remaining(self.graph, self.snapshot, self.durations, now)
         self.store.estimate(eta.until_ready(self.graph, left))
@@ -315,17 +280,11 @@ class Runner:
             thread.join(max(0.0, deadline - time.monotonic()))
         while not self.inbox.empty():
             self._guard(self.inbox.get())
-        with self._fetcher_lock:
-            if self._fetcher is not None:
-                self._guard(self._fetcher.stop)
+        self._guard(self.sets.stop)
+        self._keep_durations()
         for key in self.running:
             self.store.stage(key, state="waiting", message="interrupted", rate_bps=None)
         self.store.close()
-
-
-def kept(message: str) -> str:
-    """What a stage says whose record spared the work."""
-    return f"kept: {message}" if message else "kept from an earlier start"
 
 
 def _print(event: dict[str, Any]) -> None:

@@ -7,9 +7,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from init import process
+from init import consequences, process
 from init.plan import Plan, ServiceSpec
 from init.programs import NoProgram, NoSupervisor, NotStarted, Program, Programs
 from init.readiness import Answer, probe
@@ -18,7 +19,9 @@ from init.store import Store
 
 WINDOW = 600.0
 """Seconds within which restarts are counted."""
-PACE_STARTING, PACE_READY = 0.1, 1.0
+PACE_READY = 1.0
+QUICKEST, SLOWEST = 0.03, 0.25
+"""Seconds between two looks at a service that starts: a fortieth of what it has taken so far, within these."""
 BUSY = 15
 """Probes in a row that a ready service may leave unanswered: apps do not answer while they compute."""
 
@@ -74,7 +77,12 @@ class Watcher:
             except NotStarted as error:
                 self._fail(f"supervisor cannot start it: {error}")
                 return
-            self._end.wait(PACE_READY if self._state in ("ready", "stopped", "failed") else PACE_STARTING)
+            self._end.wait(self._pace())
+
+    def _pace(self) -> float:
+        if self._state in ("ready", "stopped", "failed"):
+            return PACE_READY
+        return min(SLOWEST, max(QUICKEST, (time.monotonic() - self._began) / 40))
 
     def _launch(self) -> None:
         program = self._programs.look(self._spec.id)
@@ -169,7 +177,7 @@ class Watcher:
     def _fail(self, message: str) -> None:
         self._store.service(
             self._spec.id,
-            consequence=f"{self._spec.title} is not available",
+            consequence=consequences.of_service(self._spec.title),
             repair=f"firstlight retry service:{self._spec.id}",
         )
         self._say("failed", f"{message}; see `firstlight logs {self._spec.id}`")
@@ -177,6 +185,16 @@ class Watcher:
     def _last_words(self, program: Program) -> str:
         words = (last_words(program.log) if program.log else "") or program.reason
         return f", last with: {words}" if words else ""
+
+
+def running(plan: Plan) -> list[str]:
+    """Services that run already."""
+    programs, found = Programs(Path(plan.paths.run, "supervisor.sock")), []
+    for service in plan.services:
+        with suppress(NoSupervisor, NoProgram, NotStarted):
+            if programs.look(service.id).up:
+                found.append(service.id)
+    return found
 
 
 def last_words(log: Path, within: int = 4096) -> str:

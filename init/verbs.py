@@ -88,26 +88,21 @@ class Verbs:
     def _add(self, request: dict[str, Any]) -> str:
         runner, stage = self._runner, self._set(request)
         name = str(request["set"])
-        runner.changes.add(name)
+        runner.sets.changes.add(name)
         self._keep()
         if runner.graph.state[stage.id] != "skipped":
             return f"{name} is selected already: {runner.store.get_stage(stage.id).state}"
         assert isinstance(stage.spec, ModelsSpec)
-        runner.queue(stage.spec)
+        runner.sets.queue(stage.spec)
         runner.reset(runner.graph.reset(stage.id))
         return f"{name} is being fetched; `firstlight status --follow` shows how far it is"
 
     def _drop(self, request: dict[str, Any]) -> str:
         runner, stage = self._runner, self._set(request)
         name = str(request["set"])
-        runner.changes.drop(name)
+        runner.sets.changes.drop(name)
         self._keep()
-        attempt = runner.running.pop(stage.id, None)
-        if attempt is not None:
-            attempt.end()
-            runner.threads.pop(stage.id, None)
-        record.drop(runner.plan, stage)
-        gone = runner.drop_files(stage, bool(request.get("delete")))
+        gone = runner.drop(stage, delete=bool(request.get("delete")))
         runner.skip(stage, f"dropped; `firstlight models add {name}` fetches it again")
         stay = "" if request.get("delete") else f"; its files stay until `firstlight models drop {name} --delete`"
         return f"{name} is dropped, {lines.size(gone)} are free again" if gone else f"{name} is dropped{stay}"
@@ -122,7 +117,7 @@ class Verbs:
 
     def _keep(self) -> None:
         try:
-            selection.write(self._runner.plan.paths.state, self._runner.changes)
+            self._runner.sets.keep()
         except OSError as error:
             raise Refused(f"the choice cannot be kept on the workspace: {error.strerror}; free some space") from None
 

@@ -51,6 +51,7 @@ def test_a_failure_blocks_only_what_needs_it_and_a_retry_repairs(tmp_path: Path)
         assert "sh ended with 3" in broken.message and "error: no luck" in broken.message
         assert (broken.consequence, broken.repair) == ("No pictures.", "firstlight retry broken")
         assert (after.message, after.repair) == ("cannot start: broken failed", "firstlight retry broken")
+        assert after.consequence == "After is missing until then; JupyterLab and everything else go on"
         (house.workspace / "repaired").touch()
         again = house.firstlight("retry", "after")
         assert (again.returncode, again.stdout) == (0, "after waits for broken: broken starts again\n")

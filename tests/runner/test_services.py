@@ -81,7 +81,10 @@ def test_an_app_that_dies_at_once(tmp_path: Path) -> None:
         app = house.service("app")
         assert "ImportError: no module named torch" in app.message
         assert "`firstlight logs app`" in app.message
-        assert (app.consequence, app.repair) == ("App is not available", "firstlight retry service:app")
+        assert (app.consequence, app.repair) == (
+            "App is not available; JupyterLab and everything else go on",
+            "firstlight retry service:app",
+        )
         assert house.service("user").message == "cannot start: service:app failed"
         assert Programs(Path(house.paths.run, "supervisor.sock")).look("app").state in ("STOPPED", "FATAL")
         (house.workspace / "fixed").touch()
