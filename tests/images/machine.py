@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import urllib.error
@@ -17,6 +18,7 @@ import testinfra
 from docker.models.containers import Container
 
 from images import running
+from init.state import ENDED
 from manifests.load import Loaded
 from tests.waiting import until
 
@@ -83,6 +85,19 @@ class Machine:
         code, output = running.inside(self.container, *argv)
         assert code == 0, f"{argv} ended with {code}: {output}"
         return output
+
+    def settled(self, within: float = 240) -> dict[str, Any]:
+        """The runner's state once every stage has ended and no service is on its way; `within` in seconds."""
+
+        def state() -> dict[str, Any] | None:
+            # Exit code 1 says that something failed; what it prints is the state all the same.
+            _, said = running.inside(self.container, "firstlight", "status", "--json")
+            data: dict[str, Any] = json.loads(said) if said.startswith("{") else {"stages": []}
+            over = all(stage["state"] in ENDED for stage in data["stages"])
+            up = all(service["state"] in ("ready", "failed", "stopped") for service in data.get("services", []))
+            return data if data["stages"] and over and up else None
+
+        return until(state, within=within, every=0.5, what="every stage has ended") or {}
 
     def said(self) -> str:
         """What `docker logs` shows."""

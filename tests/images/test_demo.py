@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from tests.images.machine import Machine
 from tests.waiting import until
 
 
-def state(machine: Machine) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(machine.run("firstlight", "status", "--json"))
-    return data
-
-
 def test_everything_becomes_ready(container: Machine) -> None:
-    def ended() -> dict[str, Any] | None:
-        data = state(container)
-        return data if data["phase"] != "starting" else None
-
-    data = until(ended, within=240, every=0.5, what="the demo is set up") or {}
-    assert data["phase"] == "ready", container.run("firstlight", "status")
+    data = container.settled()
+    assert data["phase"] == "ready", container.said()
     assert {stage["state"] for stage in data["stages"]} <= {"done", "skipped"}
 
 

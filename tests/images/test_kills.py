@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import secrets
 import time
@@ -46,12 +45,7 @@ def test_kills_cost_time_and_nothing_else(
                 container.wait()
                 container.start()
             origin.limit(None)
-
-            def phase() -> str:
-                _, said = running.inside(container, "firstlight", "status", "--json")
-                return str(json.loads(said)["phase"]) if said.startswith("{") else "starting"
-
-            assert until(lambda: (found := phase()) != "starting" and found, within=240, every=0.5) == "ready"
+            assert machine.settled()["phase"] == "ready"
             files = machine.run("find", "/workspace/models", "-type", "f", "-size", "+1M", "-name", "*.weights").split()
             assert len(files) == 7
             assert machine.run("find", "/workspace/models", "-name", "*.part*").split() == []
