@@ -121,6 +121,8 @@ class Aria2:
 
     def ready(self, within: float = 15.0) -> None:
         """Wait until it answers. Raises OSError when it does not."""
+        if self._rpc is not None:
+            return
         from init.fetch.rpc import Rpc
 
         rpc, deadline = Rpc(self.port, self._secret), time.monotonic() + within

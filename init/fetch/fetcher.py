@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from init.fetch import fallback, verify
+from init.fetch.board import Board
 from init.fetch.dispatch import Dispatcher
 from init.fetch.job import FetchResult, Progress, Want
 from init.fetch.queue import result
@@ -41,7 +42,8 @@ class Fetcher:
         """Make the folders and begin to take orders; nothing is asked or started before the first file is missing."""
         self._models.mkdir(parents=True, exist_ok=True)
         root = self._models.resolve()
-        self._dispatcher = Dispatcher(root, self._state, self._run, self._environ, self._on_file, self._tuning)
+        board = Board(root, self._state, self._run, self._environ, self._on_file, self._tuning)
+        self._dispatcher = Dispatcher(board)
         self._dispatcher.thread.start()
 
     def fetch(
@@ -55,7 +57,7 @@ class Fetcher:
         """Block until all files of a set are in place and verified. Raises StageFailed."""
         assert self._dispatcher is not None, "not started"
         want = Want(set, required, cancel, report)
-        self._dispatcher.post(lambda: self._submit(want, files))
+        self._dispatcher.board.post(lambda: self._submit(want, files))
         want.ended.wait()
         if want.trouble is not None:
             trouble = want.trouble
@@ -70,7 +72,7 @@ class Fetcher:
         """Stop fetching a set; whoever waits for it gets StageFailed. Files and partial files stay."""
         dispatcher = self._dispatcher
         if dispatcher is not None:
-            dispatcher.post(lambda: dispatcher.drop(set))
+            dispatcher.board.post(lambda: dispatcher.drop(set))
 
     def fetch_file(self, url: str, path: Path, sha256: str | None, cancel: threading.Event) -> None:
         """Fetch one small file (a wheel) to an absolute path, over one connection. Raises StageFailed."""
@@ -116,6 +118,6 @@ class Fetcher:
         """End everything that was started; partial files stay for the next time."""
         dispatcher = self._dispatcher
         if dispatcher is not None:
-            dispatcher.post(dispatcher.stop)
+            dispatcher.board.post(dispatcher.stop)
             dispatcher.thread.join(30.0)
             self._dispatcher = None

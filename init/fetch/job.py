@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from init.fetch import space
 from init.fetch.sources import Address
 from init.fetch.trouble import Trouble
 from init.plan import FileSpec
 
-State = Literal["new", "checking", "queued", "resolving", "fetching", "verifying", "done", "failed"]
-ENDED = ("done", "failed")
+State = Literal["new", "checking", "queued", "resolving", "fetching", "verifying", "done", "failed", "dropped"]
+ENDED = ("done", "failed", "dropped")
+Transport = Literal["aria2", "stream", "hub", "plain"]
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Job:
     present: set[str] = field(default_factory=set)
     """Paths that are verified and in place."""
     trouble: Trouble | None = None
-    transport: Literal["aria2", "stream", "hub", "plain"] = "aria2"
+    transport: Transport = "aria2"
     worker: Any = None
     """The aria2 that fetches it."""
     gid: str = ""
@@ -120,6 +122,12 @@ class Job:
         return self.path.rpartition("/")[2]
 
     @property
+    def unknown(self) -> bool:
+        """Whether the origin has to be asked before it is clear what the file should be."""
+        hashed = self.sha256 or self.blob or not self.url.startswith(("hf:", "civitai:"))
+        return self.size is None or not hashed
+
+    @property
     def identity(self) -> str:
         """What a partial file must be a part of, to be of use."""
         tag = self.address.tag if self.address and not self.commit else self.commit
@@ -138,6 +146,13 @@ class Job:
 def control(partial: Path) -> Path:
     """aria2's own file beside a partial one: which pieces are there."""
     return partial.with_name(f"{partial.name}.aria2")
+
+
+def lacking(job: Job, root: Path) -> int:
+    """Bytes that a job will still take on the volume."""
+    if job.state in ENDED or job.present:
+        return 0
+    return max(0, (job.size or 0) - space.taken(job.partial(root)))
 
 
 def discard(partial: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from init.fetch import space
-from init.fetch.job import ENDED, FetchResult, Job, Progress, Want
+from init.fetch.job import ENDED, FetchResult, Job, Progress, Want, lacking
+from init.fetch.remedy import full
 from init.fetch.trouble import Trouble
 from init.plan import FileSpec
 
@@ -113,23 +114,6 @@ class Queue:
             f", of which {space.size(sum(before.values()))} are for {', '.join(others)}" if before and others else ""
         )
         return full(root, f"set {want.set} needs {space.size(need)}", need - room, besides)
-
-
-def lacking(job: Job, root: Path) -> int:
-    """Bytes that a job will still take on the volume."""
-    if job.state in ENDED or job.present:
-        return 0
-    return max(0, (job.size or 0) - space.taken(job.partial(root)))
-
-
-def full(root: Path, what: str, short: int, besides: str = "") -> Trouble:
-    """The volume has too little room."""
-    return Trouble(
-        f"{what}, and {root} has {space.size(space.free(root))} free{besides}: {space.size(short)} are missing",
-        hint="delete files, take a larger volume, or choose fewer sets (MODEL_SETS)",
-        retry=False,
-        kind="space",
-    )
 
 
 def progress(want: Want, waiting_for: str | None) -> Progress:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -55,6 +56,8 @@ def follow_parent(parent: int) -> None:
 
 
 def main() -> None:
+    # Told to end, it notes what it has.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     threading.Thread(target=follow_parent, args=(int(sys.argv[1]),), daemon=True).start()
     for line in sys.stdin:
         obey(json.loads(line))

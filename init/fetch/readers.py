@@ -106,10 +106,12 @@ class Readers:
 
 
 def _guard(process: subprocess.Popen[str], cancel: threading.Event, watch: threading.Event) -> None:
-    """Kill a reader as soon as nobody wants what it reads: it may be waiting for the network."""
+    """End a reader as soon as nobody wants what it reads: it may be waiting for the network."""
     while not watch.wait(0.1):
         if cancel.is_set():
-            process.kill()
+            process.terminate()
+            if not watch.wait(2.0):
+                process.kill()
             return
 
 

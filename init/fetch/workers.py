@@ -67,25 +67,30 @@ class Workers:
             self._reserves = space.allocates(self._root)
         return self._reserves
 
-    def grow(self, amount: int, keep: int | None) -> None:
-        """Have at least this many, within limits. Raises OSError when none can be started."""
+    def warm(self, amount: int, keep: int | None) -> None:
+        """Start up to this many, within limits, without waiting for them. Raises OSError when they keep ending."""
         self._deaths = [t for t in self._deaths if time.monotonic() - t < 10]
-        fresh = []
+        if len(self._deaths) > 20:
+            raise OSError("aria2 ends again and again")
         while len(self._all) < min(amount, self._tuning.processes):
-            if len(self._deaths) > 20:
-                raise OSError("aria2 ends again and again")
             cache = "0" if self.reserves else "16M"
-            fresh.append(Aria2(self._run, self._environ, calm=self._tuning.calm, keep=keep, cache=cache))
-            self._all.append(fresh[-1])
-        for worker in fresh:
+            self._all.append(Aria2(self._run, self._environ, calm=self._tuning.calm, keep=keep, cache=cache))
+
+    def grow(self, amount: int, keep: int | None) -> None:
+        """Have up to this many ready, within limits. Raises OSError when none can be started."""
+        self.warm(amount, keep)
+        for worker in list(self._all):
             try:
                 worker.ready()
             except OSError:
-                worker.kill()
-                self._all.remove(worker)
-                self._deaths.append(time.monotonic())
+                self._bury(worker)
         if not self._all:
             raise OSError("aria2 does not start")
+
+    def _bury(self, worker: Aria2) -> None:
+        worker.kill()
+        self._all.remove(worker)
+        self._deaths.append(time.monotonic())
 
     def add(self, job: Job, url: str, partial: Path) -> None:
         """Let the least busy one fetch a job. Raises OSError."""
@@ -108,15 +113,13 @@ class Workers:
             try:
                 if not worker.alive:
                     raise OSError
-                for progress in worker.poll():
+                for progress in worker.poll() if worker.gids else ():
                     if job := self._jobs.get(progress.gid):
                         found.append((job, progress))
                         if progress.status in ("complete", "error", "removed"):
                             self._release(job)
             except OSError:
-                worker.kill()
-                self._all.remove(worker)
-                self._deaths.append(time.monotonic())
+                self._bury(worker)
                 for job in [j for j in self._jobs.values() if j.worker is worker]:
                     self._release(job)
                     lost.append(job)

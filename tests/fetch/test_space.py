@@ -82,7 +82,7 @@ def test_a_volume_that_fills_up_meanwhile(kitchen: Kitchen, origin: Origin, volu
     until(lambda: origin.sent() > 5 * MB)
     other = occupy(volume, ROOM - 45 * MB)
     origin.limit(None)
-    with pytest.raises(StageFailed, match=r"small\.bin needs 15\.0 MB, and .* has .* free: .* are missing"):
+    with pytest.raises(StageFailed, match=r"small\.bin needs 15\.0 MB more, and .* has .* free: .* are missing"):
         background.join()
     kitchen.check(big)
     assert not (kitchen.models / "small.bin").exists()

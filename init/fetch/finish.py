@@ -1,0 +1,95 @@
+"""The last steps of a file: verified, named, on the disk, vouched for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from init.fetch import presence, space
+from init.fetch.board import Board
+from init.fetch.job import Job, forget
+from init.fetch.places import place
+from init.fetch.readers import Readers
+from init.fetch.remedy import contradiction
+from init.fetch.trouble import Trouble
+
+
+class Finish:
+    """Finishes complete partial files, a few at a time."""
+
+    def __init__(
+        self, board: Board, readers: Readers, done: Callable[[Job], None], failed: Callable[[Job, Trouble], None]
+    ):
+        self._board, self._readers, self._done, self._failed = board, readers, done, failed
+        self._verifying = ThreadPoolExecutor(board.tuning.verifiers, "fetch-verify")
+        self._syncing = ThreadPoolExecutor(2, "fetch-sync")
+        self.pending = 0
+        """Files in place that the ledger does not vouch for yet."""
+
+    def arrived(self, job: Job, sha256: str | None) -> None:
+        """All bytes of a job are there; `sha256`: as they were hashed in passing."""
+        self._board.turn(job, "verifying")
+        self._board.do(
+            self._verifying,
+            job,
+            lambda: self._verify(job, sha256),
+            lambda paths: self._settle(job, paths),
+            self._failed,
+        )
+
+    def _verify(self, job: Job, sha256: str | None) -> list[str]:
+        """Give a complete file its name, if it is what it should be. In a pool's thread.
+
+        Gives the paths that are now in place. Raises Trouble, OSError, Cancelled.
+        """
+        root = self._board.root
+        partial = job.partial(root)
+        there = partial.stat().st_size
+        if job.size not in (None, there):
+            raise contradiction(job, f"is {there} bytes long, and should be {job.size}")
+        expected = job.sha256 or job.blob
+        if expected:
+            found = (job.sha256 and sha256) or self._digest(job, partial)
+            if found != expected:
+                kind = "SHA-256" if job.sha256 else "git hash"
+                raise contradiction(job, f"has other content: its {kind} is {found}, and should be {expected}")
+        job.size = job.done = there
+        partial.replace(place(root, job.path))
+        forget(partial)
+        job.present.add(job.path)
+        return [job.path, *presence.share(job, root)]
+
+    def _digest(self, job: Job, partial: Path) -> str:
+        def tell(read: int) -> None:
+            if job.state == "verifying":
+                self._board.turn(job, "verifying", f"{space.size(read)} read back")
+
+        def on_bytes(read: int) -> None:
+            self._board.post_for(job, lambda: tell(read))
+
+        return self._readers.digest(partial, on_bytes, job.stop, blob=job.sha256 is None)
+
+    def _settle(self, job: Job, paths: list[str]) -> None:
+        """The files are in place. Vouching for them waits for the disk; nobody else has to."""
+
+        def settled() -> None:
+            self.pending -= 1
+
+        def work() -> None:
+            try:
+                with contextlib.suppress(OSError):
+                    for path in paths:
+                        presence.record(job, self._board.root, path, self._board.ledger)
+            finally:
+                self._board.post(settled)
+
+        self.pending += 1
+        self._syncing.submit(work)
+        self._done(job)
+
+    def stop(self) -> None:
+        """Wait until what is in place is on the disk."""
+        self._verifying.shutdown(wait=False, cancel_futures=True)
+        self._syncing.shutdown()
