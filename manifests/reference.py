@@ -39,6 +39,7 @@ _NAMES: list[tuple[Any, str]] = [
     (values.Size, "size"),
     (values.Text, "text"),
 ]
+_NOTHING = {"type": "null"}
 _INTRODUCTION = """\
 # Every key of a manifest
 
@@ -67,24 +68,43 @@ def schema_text() -> str:
 
 
 def _for_editors(node: Any) -> Any:
-    """What an editor must accept: any scalar as text (it reads `3.10` as a number), no value, and maps that are
-    complete only together with a parent's."""
+    """What an editor must accept: any scalar as text (it reads `3.10` as a number), numbers and flags in quotes, and
+    maps that are complete only together with a parent's."""
     if isinstance(node, list):
         return [_for_editors(item) for item in node]
     if not isinstance(node, dict):
         return node
     made = {
         # What stands below `properties` are keys of a manifest, and one of them is called `default`.
-        key: {name: _for_editors(one) for name, one in value.items()} if key == "properties" else _for_editors(value)
+        key: {name: _unsettable(_for_editors(one)) for name, one in value.items()}
+        if key == "properties"
+        else _unsettable(_for_editors(value))
+        if key == "additionalProperties" and value is not False
+        else _for_editors(value)
         for key, value in node.items()
         if key not in ("required", "default")
     }
     if made.get("type") == "string" and "enum" not in made and "const" not in made:
         made["type"] = ["string", "number", "boolean"]
+    if made.get("type") == "integer":
+        made |= {"type": ["integer", "string"], "pattern": "^-?[0-9]+$"}
+    if made.get("type") == "boolean":
+        made |= {"type": ["boolean", "string"], "pattern": "^(true|false)$"}
     if made.get("const") == "1":
         del made["const"]
         made["type"], made["enum"] = ["string", "integer"], ["1", 1]
     return made
+
+
+def _unsettable(node: Any) -> Any:
+    """The same, or no value: that takes a parent's value away."""
+    if "anyOf" in node:
+        return node if _NOTHING in node["anyOf"] else {**node, "anyOf": [*node["anyOf"], _NOTHING]}
+    if "$ref" in node:
+        return {**{k: v for k, v in node.items() if k != "$ref"}, "anyOf": [{"$ref": node["$ref"]}, _NOTHING]}
+    kinds = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    made = {**node, "type": [*kinds, "null"]}
+    return made | {"enum": [*node["enum"], None]} if "enum" in node else made
 
 
 def reference_page() -> str:

@@ -36,7 +36,21 @@ def test_manifests_name_the_schema_and_fit_it(file: Any) -> None:
 def test_the_schema_sees_mistakes() -> None:
     assert misfits({"manifest": 1, "imagee": {}}, SCHEMA) == ["imagee"]
     assert misfits({"manifest": 1, "services": {"a": {"prot": 1}}}, SCHEMA) == ["services.a.prot"]
-    assert misfits({"manifest": 1, "python": {"version": 3.10}}, SCHEMA) == []
+    assert misfits({"manifest": 1, "services": {"a": {"port": ["80"]}}}, SCHEMA) == ["services.a.port"]
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        {"python": {"version": 3.10}},
+        {"python": None, "at": None, "nodes": None, "jupyter": {"also": None}},
+        {"image": {"apt": None, "env": {"A": 1, "B": True, "C": None}}},
+        {"python": {"envs": {"app": None}}, "models": {"sets": {"a": {"default": "true"}}}},
+        {"services": {"a": {"port": "8188", "ready": None, "restarts": None}}},
+    ],
+)
+def test_the_schema_accepts_what_the_loader_accepts(accepted: dict[str, Any]) -> None:
+    assert misfits({"manifest": 1, **accepted}, SCHEMA) == []
 
 
 def misfits(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
