@@ -25,11 +25,18 @@ def choices(path: Path) -> list[str]:
 
 
 def documentation(path: Path) -> str | None:
-    """What the model says about the key that ends `path`."""
+    """What the model says about the last key of `path` that it knows."""
+    for length in range(len(path), 0, -1):
+        if found := _documented(path[:length]):
+            return found
+    return None
+
+
+def _documented(path: Path) -> str | None:
     for model in models(path[:-1]):
         found = field(model, str(path[-1]))
         if found is not None and found.description:
-            return f"`{path[-1]}`: {found.description}"
+            return f"`{path[-1]}`: {' '.join(found.description.split())}"
     return None
 
 

@@ -24,7 +24,8 @@ class Findings:
     def unknown(self, path: Path, text: str, name: str, known: Iterable[str], *, key: bool = False) -> None:
         """`name` is not among `known`."""
         known = list(known)
-        self.add(path, text, alike(name, known) or (f"known: {listing(known)}" if known else None), key=key)
+        there = f"known: {listing(known)}" if known else "the manifest has none"
+        self.add(path, text, alike(name, known) or there, key=key)
 
     def place(self, path: Path) -> Place | None:
         """Of a value; of its key when it starts in another line (its start says little then)."""

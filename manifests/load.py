@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,12 @@ class Loaded:
     """Place of every key, by path."""
     data: dict[str, Any] = field(default_factory=dict)
     """The merged manifest as plain text, lists and maps."""
+    asked: str = ""
+    """The name or path that it was asked for by."""
+
+    def verb(self, verb: str) -> str:
+        """The command line that does `verb` to this manifest."""
+        return f"./buildkit.py {verb} {shlex.quote(self.asked or self.manifest.name)}"
 
     def beside(self, *path: str | int) -> Path:
         """The file on this host that the value at `path` names: relative to the file that says so."""
@@ -54,7 +61,8 @@ def names() -> list[str]:
 def load(name_or_path: str) -> Loaded:
     """Load, merge and check a manifest. Raises Refused with every problem found."""
     path = find(name_or_path)
-    chain, trees, contents = _chain(path)
+    problems: list[Problem] = []
+    chain, trees, contents = _chain(path, problems)
     root = trees[0]
     for child in trees[1:]:
         inherited = tree.Map(root.place, {k: v for k, v in root.entries.items() if k not in IDENTITY}, dict(root.keys))
@@ -72,11 +80,11 @@ def load(name_or_path: str) -> Loaded:
             ("name",), f"{path.name} calls itself `{manifest.name}`", f"write `name: {path.stem}`, or rename the file"
         )
     checks.check(manifest, found)
-    problems = plain.problems + found.problems
+    problems += plain.problems + found.problems
     if problems:
         raise Refused(problems)
     digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
-    return Loaded(manifest, path, chain, plain.where, digest, plain.keys, plain.data)
+    return Loaded(manifest, path, chain, plain.where, digest, plain.keys, plain.data, name_or_path)
 
 
 def find(name_or_path: str) -> Path:
@@ -100,8 +108,8 @@ def find(name_or_path: str) -> Path:
     return path
 
 
-def _chain(path: Path) -> tuple[list[Path], list[tree.Map], list[bytes]]:
-    """The manifest and its parents, the root parent first."""
+def _chain(path: Path, problems: list[Problem]) -> tuple[list[Path], list[tree.Map], list[bytes]]:
+    """The manifest and its parents, the root parent first. Adds to `problems` what does not hinder going on."""
     files: list[Path] = []
     trees: list[tree.Map] = []
     contents: list[bytes] = []
@@ -110,19 +118,22 @@ def _chain(path: Path) -> tuple[list[Path], list[tree.Map], list[bytes]]:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise Refused([Problem(said, f"{shown(path)} cannot be read: {error.strerror}")]) from None
+            raise Refused([*problems, Problem(said, f"{shown(path)} cannot be read: {error.strerror}")]) from None
         files.append(path)
         contents.append(content)
-        trees.append(tree.read(path, content))
+        trees.append(tree.read(path, content, problems))
         parent = trees[-1].entries.get("extends")
         if not isinstance(parent, tree.Scalar) or parent.text is None:
             return files[::-1], trees[::-1], contents[::-1]
         said = parent.place
-        path = _parent(path, parent.text, said)
+        try:
+            path = _parent(path, parent.text, said)
+        except Refused as refused:
+            raise Refused([*problems, *refused.problems]) from None
         if path in files:
             ring = [*files[files.index(path) :], path]
             way = " → ".join(file.name for file in ring)
-            raise Refused([Problem(said, f"parents go in a circle: {way}", "remove one `extends`")])
+            raise Refused([*problems, Problem(said, f"parents go in a circle: {way}", "remove one `extends`")])
 
 
 def _parent(child: Path, name: str, said: Place) -> Path:

@@ -107,9 +107,9 @@ class Origin(Section):
     @model_validator(mode="after")
     def _one_origin(self) -> Origin:
         if (self.git is None) == (self.path is None):
-            raise ValueError("needs either `git` or `path`")
+            raise ValueError("needs either `git` or `path`\nname a repository, or a folder beside the manifest")
         if self.git is not None and self.ref is None:
-            raise ValueError("`git` needs a `ref`: a branch, a tag or a commit")
+            raise ValueError("`git` needs a `ref`\nwrite a branch, a tag or a commit")
         return self
 
 
@@ -221,9 +221,9 @@ class ModelFile(Section):
     @model_validator(mode="after")
     def _one_place(self) -> ModelFile:
         if (self.path is None) == (self.url is None):
-            raise ValueError("needs either `path` or `url`")
+            raise ValueError("needs either `path` or `url`\na path is relative to the set's `hf` or `url`")
         if self.url is not None and self.url.startswith("civitai:") and self.to is None:
-            raise ValueError("a civitai file needs `to`: its name is not known before the download")
+            raise ValueError("a civitai file needs `to`\nits name is not known before the download: give it one")
         return self
 
 
@@ -257,9 +257,9 @@ class ModelSet(Section):
     def _paths_have_a_root(self) -> ModelSet:
         paths = [f for f in self.files if isinstance(f, str) or f.path is not None]
         if self.hf is not None and self.url is not None:
-            raise ValueError("has both `hf` and `url`")
+            raise ValueError("has both `hf` and `url`\nkeep one of them, or make two sets")
         if paths and self.hf is None and self.url is None:
-            raise ValueError("has paths, and neither `hf` nor `url` that they are relative to")
+            raise ValueError("has paths, and neither `hf` nor `url`\nsay what the paths are relative to")
         return self
 
 
@@ -327,9 +327,9 @@ class Ready(Section):
     @model_validator(mode="after")
     def _one_probe(self) -> Ready:
         if [self.http is not None, self.tcp, self.file is not None].count(True) != 1:
-            raise ValueError("needs one of `http`, `tcp`, `file`")
+            raise ValueError("needs one of `http`, `tcp`, `file`\na service is asked in one way")
         if self.http is not None and not self.http.startswith("/"):
-            raise ValueError("`http` is a path and starts with `/`")
+            raise ValueError("`http` is a path and starts with `/`\nwrite it as `/health`, without host and port")
         return self
 
 

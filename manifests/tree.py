@@ -52,17 +52,19 @@ class Map:
 Tree = Scalar | Items | Map
 
 
-def read(file: Path, data: bytes) -> Map:
-    """The top-level map of a manifest file. Raises Refused."""
-    return _Builder(file).build(syntax.decoded(file, data))
+def read(file: Path, data: bytes, problems: list[Problem]) -> Map:
+    """The top-level map of a manifest file. Adds to `problems` what leaves the rest readable, else raises Refused."""
+    return _Builder(file, problems).build(syntax.decoded(file, data))
 
 
 class _Builder:
     """Builds the tree of one file, with a stack of its own: hostile nesting must not reach Python's."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, problems: list[Problem]) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems = problems
+        self.partial = False
+        """Part of the file could not be read: what the rest lacks may stand there."""
         self.stack: list[Map | Items] = []
         self.pending: list[tuple[str, Place] | None] = []
         """For each container on the stack: the key that waits for its value."""
@@ -80,18 +82,20 @@ class _Builder:
                         self._refuse(event, "a second document starts here", "a manifest is one document: remove `---`")
                 self._take(event)
         except yaml.MarkedYAMLError as error:
+            self.partial = True
             self.problems.append(syntax.not_yaml(self.file, text, error))
         except yaml.reader.ReaderError as error:
+            self.partial = True
             self.problems.append(syntax.bad_character(self.file, text, error))
         except UnicodeError:
+            self.partial = True
             self._add(Place(self.file, 1, 1, 1), "not YAML: a character that is no Unicode text")
-        if self.root is None and not self.problems:
-            self._add(Place(self.file, 1, 1, 1), "the manifest is empty", "start with `manifest: 1` and `name: …`")
-        if self.problems:
+        if not self.partial and not isinstance(self.root, Map):
+            place = self.root.place if self.root else Place(self.file, 1, 1, 1)
+            text = "a manifest is a map" if self.root else "the manifest is empty"
+            self._add(place, text, "start with `manifest: 1` and `name: …`")
+        if self.partial or not isinstance(self.root, Map):
             raise Refused(self.problems)
-        if not isinstance(self.root, Map):
-            assert self.root is not None
-            raise Refused([Problem(self.root.place, "a manifest is a map", "start with `manifest: 1` and `name: …`")])
         return self.root
 
     def _take(self, event: Any) -> None:
@@ -111,6 +115,7 @@ class _Builder:
         reset = self._reset(event)
         if text is not None and "\0" in text:
             self._add(place, "the text holds a NUL character", "no program can take it: remove it")
+            text = text.replace("\0", "")
         if self._wants_key():
             self._key(event.value, place)
             return
@@ -176,7 +181,7 @@ class _Builder:
         assert waiting is not None
         self.pending[-1] = None
         key, place = waiting
-        if key not in parent.entries:
+        if key and key not in parent.entries:
             parent.entries[key], parent.keys[key] = value, place
 
     def _wants_key(self) -> bool:
@@ -188,6 +193,7 @@ class _Builder:
         if not key:
             self._add(place, "a key is empty", "write `key: value`")
         elif key == "<<":
+            self.partial = True
             self._add(
                 place,
                 "merge keys (`<<`) are not part of a manifest",

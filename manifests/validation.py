@@ -125,7 +125,7 @@ class _Mapping:
             return
         wanted = dict.fromkeys(_KINDS[one["type"]] for errors in branches.values() for _, one in errors)
         first = next(iter(branches.values()))[0][1]
-        self.found.add(at, f"expected {' or '.join(wanted)}, found {_kind(first['input'])}")
+        self.found.add(at, f"expected {' or '.join(wanted)}, found {_kind(first['input'])}", fields.documentation(at))
 
     def _problem(self, path: Path, error: dict[str, Any]) -> None:
         kind, given = str(error["type"]), error["input"]
@@ -139,12 +139,12 @@ class _Mapping:
             add(path[:-1], f"`{name}` is missing{inside}", fields.documentation(path))
         elif kind in _KINDS:
             shape = "write it as `[…]`, or each entry in a line of its own after `- `" if kind == "list_type" else None
-            add(path, f"expected {_KINDS[kind]}, found {_kind(given)}", shape)
+            add(path, f"expected {_KINDS[kind]}, found {_kind(given)}", shape or fields.documentation(path))
         elif kind == "literal_error":
             self._choice(path, given)
         elif kind in _LIMITS:
             limit, words = _LIMITS[kind]
-            add(path, f"`{name}` {words} {error['ctx'][limit]}, found {given}")
+            add(path, f"`{name}` {words} {error['ctx'][limit]}, found {given}", fields.documentation(path))
         elif kind == "too_short":
             add(path, f"`{name}` is empty", "it needs one entry at least")
         else:
@@ -157,9 +157,11 @@ class _Mapping:
         if path == ("manifest",):
             self.found.add(path, f"the format {given!r} is not known", "this version reads `manifest: 1`")
         elif isinstance(given, str):
-            self.found.add(path, f"{given!r} is none of {listing(known)}", alike(given, known))
+            hint = alike(given, known) or fields.documentation(path)
+            self.found.add(path, f"{given!r} is none of {listing(known)}", hint)
         else:
-            self.found.add(path, f"expected {' or '.join(f'`{word}`' for word in known)}, found {_kind(given)}")
+            words = " or ".join(f"`{word}`" for word in known)
+            self.found.add(path, f"expected {words}, found {_kind(given)}", fields.documentation(path))
 
 
 def _kind(value: Any) -> str:

@@ -32,7 +32,7 @@ def _flag(value: Any) -> Any:
         return value
     if value in ("true", "false"):
         return value == "true"
-    raise ValueError(f"expected true or false, found {value!r}")
+    raise ValueError(f"expected true or false, found {value!r}\nwrite `true` or `false`")
 
 
 def _number(value: Any) -> Any:
@@ -40,7 +40,7 @@ def _number(value: Any) -> Any:
         return value
     if isinstance(value, str) and re.fullmatch(r"-?\d+", value):
         return int(value)
-    raise ValueError(f"expected a whole number, found {value!r}")
+    raise ValueError(f"expected a whole number, found {value!r}\nwrite it in decimal digits")
 
 
 def _size(value: Any) -> Any:
@@ -76,7 +76,7 @@ def _pattern(pattern: str, what: str, hint: str) -> Callable[[str], str]:
 def _relative_path(value: str) -> str:
     path = PurePosixPath(value)
     if not value or "\0" in value or "\n" in value:
-        raise ValueError(f"{value!r} is no path")
+        raise ValueError(f"{value!r} is no path\nname a file or a folder")
     if path.is_absolute() or value.startswith("~"):
         raise ValueError(f"path {value!r} is absolute\nwrite it relative to its root")
     if ".." in path.parts:
@@ -91,7 +91,7 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
         try:
             parts = urlsplit(value)
         except ValueError as error:
-            raise ValueError(f"{value!r} is no URL: {error}") from None
+            raise ValueError(f"{value!r} is no URL: {error}\nwrite it as `{schemes[0]}://host/…`") from None
         if not parts.scheme:
             raise ValueError(f"{value!r} is no complete URL\nwrite it as `{schemes[0]}://…`")
         if parts.scheme not in schemes:
