@@ -54,9 +54,10 @@ def run_show(loaded: Loaded, *, origin: bool = False, json: bool = False) -> int
 
 
 def text(loaded: Loaded) -> str:
-    """The merged manifest as YAML that loads to the same again."""
+    """The merged manifest as YAML that loads to the same again: without `extends`, which it has behind it."""
+    merged = {key: value for key, value in loaded.data.items() if key != "extends"}
     written: str = yaml.dump(
-        loaded.data, Dumper=_AsWritten, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
+        merged, Dumper=_AsWritten, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False
     )
     return written
 
