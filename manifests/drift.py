@@ -27,7 +27,7 @@ class Drift:
 
 def drift(lock: Lock, loaded: Loaded) -> list[Drift]:
     """Every difference, in the order base, git, models, wheels. Null in the lock is no difference: it is unknown."""
-    repair = f"./buildkit.py lock {loaded.manifest.name}"
+    repair = loaded.verb("lock")
     if not lock.checksum:
         return [Drift("lock", "pending", f"{loaded.manifest.name} has none yet", repair)]
     want = wanted(loaded)

@@ -183,7 +183,7 @@ def read(loaded: Loaded) -> Lock:
     except FileNotFoundError:
         return Lock()
     except (OSError, UnicodeDecodeError) as error:
-        _refuse(Place(path, 1, 1, 2), f"the lock cannot be read ({error})", _again(path, loaded.manifest.name))
+        _refuse(Place(path, 1, 1, 2), f"the lock cannot be read ({error})", _again(path, loaded))
     return _parse(written, path, loaded)
 
 
@@ -201,27 +201,26 @@ def write(lock: Lock, loaded: Loaded) -> Path:
 
 
 def _parse(written: str, path: Path, loaded: Loaded) -> Lock:
-    name = loaded.manifest.name
     for number, line in enumerate(written.split("\n"), 1):
         if line.startswith("<<<<<<< "):
-            hint = f"keep either side as a whole, then run `./buildkit.py lock {name}`"
+            hint = f"keep either side as a whole, then run `{loaded.verb('lock')}`"
             _refuse(Place(path, number, 1, len(line) + 1), "the lock holds an unresolved merge conflict", hint)
     try:
         data: Any = json.loads(written)
     except json.JSONDecodeError as error:
         place = Place(path, error.lineno, error.colno, error.colno + 1)
-        _refuse(place, f"the lock is not JSON: {error.msg}", _again(path, name))
+        _refuse(place, f"the lock is not JSON: {error.msg}", _again(path, loaded))
     found = data.pop("schema", None) if isinstance(data, dict) else None
     if found != SCHEMA:
         text = f"the lock has the schema {found!r}, and this Firstlight reads {SCHEMA!r}"
-        _refuse(_line(path, written, "schema"), text, f"use the Firstlight that wrote it, or {_again(path, name)}")
+        _refuse(_line(path, written, "schema"), text, f"use the Firstlight that wrote it, or {_again(path, loaded)}")
     try:
         return _adapter().validate_json(json.dumps(data))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         keys = [str(part) for part in first["loc"]]
         text = f"the lock is damaged at {' → '.join(keys)}: {first['msg']}"
-        _refuse(_line(path, written, *keys), text, _again(path, name))
+        _refuse(_line(path, written, *keys), text, _again(path, loaded))
 
 
 @cache
@@ -239,8 +238,8 @@ def _line(path: Path, written: str, *keys: str) -> Place:
     return Place(path, at + 1, len(line) - len(line.lstrip()) + 1, len(line.rstrip(",")) + 1)
 
 
-def _again(path: Path, name: str) -> str:
-    return f"restore {path.name} from version control, or delete it and run `./buildkit.py lock {name}`"
+def _again(path: Path, loaded: Loaded) -> str:
+    return f"restore {path.name} from version control, or delete it and run `{loaded.verb('lock')}`"
 
 
 def _refuse(place: Place, text: str, hint: str) -> NoReturn:

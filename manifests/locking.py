@@ -34,14 +34,15 @@ def _check(loaded: Loaded, json: bool) -> int:
             print(f"{name}: {difference}")
         if not found:
             print(f"{name}: the lock agrees with the manifest")
-            _print_nulls(name, nulls)
+            _print_nulls(loaded, nulls)
     return PROBLEM if found else FINE
 
 
-def _print_nulls(name: str, nulls: list[str]) -> None:
+def _print_nulls(loaded: Loaded, nulls: list[str]) -> None:
     if nulls:
         first = f"{nulls[0]}{f' and {len(nulls) - 1} more' if len(nulls) > 1 else ''}"
-        print(f"note: {first} not fully known yet: looked up at first start, or now by `./buildkit.py lock {name}`")
+        now = loaded.verb("lock")
+        print(f"note: {first} not fully known yet: looked up at first start, or now by `{now}`")
 
 
 def _make(loaded: Loaded, names: list[str], json: bool) -> int:
@@ -78,7 +79,7 @@ def _print_result(loaded: Loaded, path: Path, before: locks.Lock, result: Result
     count = 1 + len(result.lock.git) + len(result.lock.models) + len(result.lock.wheels)
     state = f"{count - len(nulls)} of {count} entries complete, {result.asked} asked for"
     print(f"{shown(path)}: {'unchanged, ' if before == result.lock else ''}{state}")
-    _print_nulls(loaded.manifest.name, nulls)
+    _print_nulls(loaded, nulls)
 
 
 def _by_reason(result: Result) -> dict[tuple[str, str], list[str]]:

@@ -117,7 +117,7 @@ def test_no_lock_is_an_empty_lock(tmp_path: Path) -> None:
     assert locks.read(manifest(tmp_path)) == Lock()
 
 
-AGAIN = "restore case.lock.json from version control, or delete it and run `./buildkit.py lock case`"
+AGAIN = "restore case.lock.json from version control, or delete it and run `./buildkit.py lock {path}`"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ AGAIN = "restore case.lock.json from version control, or delete it and run `./bu
             "{\n<<<<<<< ours\n=======\n>>>>>>> theirs\n}\n",
             "2:1",
             "the lock holds an unresolved merge conflict",
-            "keep either side as a whole, then run `./buildkit.py lock case`",
+            "keep either side as a whole, then run `./buildkit.py lock {path}`",
         ),
         (
             locks.text(FULL).replace(COMMIT, "c0ffee"),
@@ -166,7 +166,7 @@ def test_a_broken_lock_is_refused_with_its_place(
     with pytest.raises(Refused) as caught:
         locks.read(loaded)
     assert f"case.lock.json:{place}: error: {message}" in str(caught.value)
-    assert str(caught.value).endswith(f"  hint: {hint}")
+    assert str(caught.value).endswith(f"  hint: {hint.replace('{path}', str(loaded.path))}")
 
 
 def test_an_unreadable_lock_is_refused(tmp_path: Path) -> None:

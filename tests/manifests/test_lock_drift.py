@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from manifests.drift import drift
+from manifests.load import load
 from manifests.lock import Lock, LockedBase, LockedFile
 from tests.manifests.lock_cases import BASE, manifest, sets
 
 COMMIT, OTHER, SHA, SHA2 = "c" * 40, "d" * 40, "a" * 64, "b" * 64
-REPAIR = "./buildkit.py lock case"
 GIT = "sources: {app: {git: 'https://git.example/app', ref: v2}}"
 PINNED = f"sources: {{app: {{git: 'https://git.example/app', ref: {COMMIT}}}}}"
 WHEEL = f"""
@@ -99,18 +99,26 @@ def test_drift(tmp_path: Path, body: str, lock: Lock, expected: list[tuple[str, 
     lock = replace(lock, checksum=loaded.checksum, base=lock.base if lock.base.reference else LockedBase(BASE))
     found = drift(lock, loaded)
     assert [(d.name, d.kind, d.detail) for d in found] == expected
-    assert {d.repair for d in found} <= {REPAIR}
+    assert {d.repair for d in found} <= {f"./buildkit.py lock {loaded.path}"}
 
 
 def test_no_lock_is_one_thing_to_do(tmp_path: Path) -> None:
     (found,) = drift(Lock(), manifest(tmp_path, GIT))
-    assert str(found) == f"pending lock: case has none yet; run `{REPAIR}`"
+    assert str(found) == f"pending lock: case has none yet; run `./buildkit.py lock {tmp_path}/case.yaml`"
+
+
+def test_the_repair_names_the_manifest_as_it_was_asked_for(tmp_path: Path) -> None:
+    odd = tmp_path / "with space"
+    odd.mkdir()
+    assert drift(Lock(), manifest(odd))[0].repair == f"./buildkit.py lock '{odd}/case.yaml'"
+    assert drift(Lock(), load("demo"))[0].repair == "./buildkit.py lock demo"
 
 
 def test_any_other_change_of_the_manifest_is_seen(tmp_path: Path) -> None:
     loaded = manifest(tmp_path)
     (found,) = drift(Lock(checksum="0" * 64, base=LockedBase(BASE)), loaded)
-    assert str(found) == f"changed manifest: case.yaml: not as it was when the lock was made; run `{REPAIR}`"
+    assert (found.name, found.kind) == ("manifest", "changed")
+    assert found.detail == "case.yaml: not as it was when the lock was made"
 
 
 def test_a_change_of_a_parent_is_seen(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_lock_made_without_a_network_has_nulls_and_is_no_drift(
     assert set(made.models.values()) == {LockedFile()}
     assert lock(loaded, check=True) == 0
     said = "note: base registry.invalid/base:1 and 4 more not fully known yet: looked up at first start, or now by"
-    assert f"{said} `./buildkit.py lock case`" in capsys.readouterr().out
+    assert f"{said} `./buildkit.py lock {loaded.path}`" in capsys.readouterr().out
 
 
 def test_known_values_survive_a_dead_network(world: World) -> None:
@@ -139,7 +139,7 @@ def test_drift_is_said_with_the_command_that_repairs_it(world: World, capsys: py
     assert lock(loaded, check=True) == 1
     assert capsys.readouterr().out == (
         f"case: pending model hf://{REPO}/split/new.safetensors: of weights, is not in the lock; "
-        "run `./buildkit.py lock case`\n"
+        f"run `./buildkit.py lock {loaded.path}`\n"
     )
 
 
@@ -248,7 +248,7 @@ def test_a_machine_gets_json(world: World, capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out)["drift"] == []
     assert lock(world.load(more="title: other"), check=True, json=True) == 1
     (found,) = json.loads(capsys.readouterr().out)["drift"]
-    assert (found["kind"], found["repair"]) == ("changed", "./buildkit.py lock case")
+    assert (found["kind"], found["repair"]) == ("changed", f"./buildkit.py lock {loaded.path}")
 
 
 def test_an_interrupt_keeps_what_was_found(world: World) -> None:
