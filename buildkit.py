@@ -132,8 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     command = verb(schema, "print the JSON Schema of manifests", name=None)
     command.add_argument("--markdown", action="store_true", help="the reference page instead")
     command = verb(lock, "write down what a manifest means today")
-    command.add_argument("--check", action="store_true", help="only say whether the lock is up to date; offline")
-    command.add_argument("--update", action="append", default=[], metavar="ITEM", help="resolve this item again")
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--check", action="store_true", help="only say whether the lock is up to date; offline")
+    either.add_argument("--update", action="append", default=[], metavar="ITEM", help="resolve this item again")
     command.add_argument("--json", action="store_true", help="machine-readable")
     command = verb(render, "write the Dockerfile and all that goes into the image")
     command.add_argument("-o", "--output", metavar="DIR", help="folder; build/NAME by default")
@@ -182,6 +183,12 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print("  hint: make it accessible, or give another place", file=sys.stderr)
         return 1
 
 
