@@ -41,7 +41,7 @@ REMEDIES: list[tuple[str, str]] = [
     ),
     (
         r"hash mismatch|do not match the hashes|Hash mismatch",
-        "a package is not the one that was locked: `./buildkit.py lock NAME --update` after you know why",
+        "an index serves another file than the one that was locked: do not go on before you know why",
     ),
     (
         r"exit code: 137|signal: killed|Killed",
