@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import textwrap
+import time
 from html import escape
 
 from init import lines
+from init.graph import SERVICE
 from init.timeline import History, Span
 
-ROW, TOP, LEFT, WIDE, RIGHT = 24, 56, 220, 760, 110
+ROW, TOP, LEFT, WIDE, RIGHT = 24, 64, 244, 748, 108
+NAME, LINE = 26, 140
+"""Letters that fit beside the bars, and below them on one line."""
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1c2733; }
-  .quiet { fill: #5b6875; } .head { font-weight: 600; font-size: 15px; }
+  .quiet { fill: #5b6875; } .head { font-weight: 600; font-size: 15px; fill: #1c2733; }
+  .key { font-weight: 600; }
   .grid { stroke: #d8dee5; } .page { fill: #ffffff; }
   .bar { fill: #9db4cc; } .critical { fill: #2f6fb5; }
   .service { fill: #8bb99a; } .critical.service { fill: #2e8b57; }
-  .failed { fill: #c8453b; } .degraded { fill: #d99a1c; } .interrupted { fill: #a9a9a9; }
+  .bar.failed { fill: #c8453b; } .bar.degraded { fill: #d99a1c; } .bar.interrupted { fill: #a9a9a9; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e4e9ee; } .quiet { fill: #9aa7b4; } .grid { stroke: #36424e; } .page { fill: #171d23; }
+    text, .head { fill: #e4e9ee; } .quiet { fill: #9aa7b4; } .grid { stroke: #36424e; } .page { fill: #171d23; }
     .bar { fill: #4d6a87; } .critical { fill: #6fb0f5; }
     .service { fill: #3f6b4e; } .critical.service { fill: #62c48b; }
   }
@@ -25,47 +31,84 @@ STYLE = """
 
 def svg(past: History) -> str:
     """The picture. Names may hold anything: they are escaped."""
-    rows = past.rows
-    height, width = TOP + ROW * len(rows) + 40, LEFT + WIDE + RIGHT
-    total = max(past.last, 0.001)
-    chain = " → ".join(past.critical)
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    rows, total = past.rows, max(past.last, 0.001)
+    chain = " → ".join(f"{_name(key)} ({lines.span(past.took(key))})" for key in past.critical)
+    below = textwrap.wrap(f"waited for: {chain}", LINE)
+    bottom = TOP + ROW * len(rows)
+    height, width = bottom + 44 + 18 * len(below), LEFT + WIDE + RIGHT
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(past.started))
+    title = textwrap.shorten(past.title, 60, placeholder="…")
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+        ' role="img">',
         f"<title>{_safe(past.title)}: timeline of start {_safe(past.boot)}</title>",
         f"<style>\n{STYLE}\n</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
-        f'<text class="head" x="12" y="24">{_safe(past.title)}</text>',
-        f'<text class="quiet" x="{LEFT}" y="24">start {_safe(past.boot)}, {lines.span(past.last)}</text>',
+        f'<text x="12" y="26"><tspan class="head">{_safe(title)}</tspan><tspan class="quiet" dx="14">'
+        f"{when}, {lines.span(past.last)}, start {_safe(past.boot)}</tspan></text>",
     ]
     for second in _ticks(total):
         x = LEFT + WIDE * second / total
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{height - 34}"/>')
-        parts.append(f'<text class="quiet" x="{x:.1f}" y="{TOP - 12}" text-anchor="middle">{_tick(second)}</text>')
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{bottom + 4}"/>')
+        parts.append(f'<text class="quiet" x="{x:.1f}" y="{TOP - 13}" text-anchor="middle">{_tick(second)}</text>')
     for number, key in enumerate(rows):
-        y = TOP + ROW * number
-        weight = ' font-weight="600"' if key in past.critical else ""
-        parts.append(f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end"{weight}>{_safe(_short(key))}</text>')
-        parts += [_bar(past, span, y, total) for span in past.of(key)]
-        ends = [past.last if span.end is None else span.end for span in past.of(key)]
-        x = LEFT + WIDE * max(ends) / total + 6
-        parts.append(f'<text class="quiet" x="{x:.1f}" y="{y + 15}">{lines.span(past.took(key))}</text>')
-    parts.append(f'<text class="quiet" x="12" y="{height - 14}">waited for: {_safe(chain)}</text>')
+        parts += _row(past, key, TOP + ROW * number, total)
+    parts += _legend(past, bottom + 24)
+    parts += [
+        f'<text class="quiet" x="12" y="{bottom + 50 + 18 * number}">{_safe(line)}</text>'
+        for number, line in enumerate(below)
+    ]
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _row(past: History, key: str, y: int, total: float) -> list[str]:
+    """The name, a bar for every stretch, and how long they took together."""
+    name, weight = _name(key), ' class="key"' if key in past.critical else ""
+    label = f"<title>{_safe(name)}</title>{_safe(name if len(name) <= NAME else name[: NAME - 1] + '…')}"
+    end = max(past.last if span.end is None else span.end for span in past.of(key))
+    return [
+        f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end"{weight}>{label}</text>',
+        *(_bar(past, span, y, total) for span in past.of(key)),
+        f'<text class="quiet" x="{LEFT + WIDE * end / total + 6:.1f}" y="{y + 15}">{lines.span(past.took(key))}</text>',
+    ]
+
+
+def _legend(past: History, y: int) -> list[str]:
+    """What the colours mean, as far as they occur."""
+    texts = {
+        "bar critical": "made the wait",
+        "bar": "beside it",
+        "bar critical service": "service that was waited for",
+        "bar service": "service",
+        "bar degraded": "degraded",
+        "bar failed": "failed",
+        "bar interrupted": "interrupted",
+    }
+    found = {_classes(past, span) for span in past.spans}
+    parts, x = [], LEFT
+    for names, text in texts.items():
+        if names in found:
+            parts.append(f'<rect class="{names}" x="{x}" y="{y - 10}" width="16" height="11" rx="3"/>')
+            parts.append(f'<text class="quiet" x="{x + 22}" y="{y}">{text}</text>')
+            x += 22 + 7 * len(text) + 18
+    return parts
+
+
+def _classes(past: History, span: Span) -> str:
+    if span.state in ("failed", "degraded", "interrupted"):
+        return f"bar {span.state}"
+    critical = " critical" if span.id in past.critical else ""
+    return f"bar{critical}{' service' if span.id.startswith(SERVICE) else ''}"
 
 
 def _bar(past: History, span: Span, y: int, total: float) -> str:
     end = past.last if span.end is None else span.end
     x, width = LEFT + WIDE * span.start / total, max(2.0, WIDE * (end - span.start) / total)
-    names = ["bar"]
-    names += ["critical"] if span.id in past.critical else []
-    names += ["service"] if span.id.startswith("service:") else []
-    names += [span.state] if span.state in ("failed", "degraded", "interrupted") else []
     waited = past.waited_for(span.id)
-    words = f"{span.id}: {span.state}, {lines.span(span.start)} to {lines.span(end)}"
-    words += f", waited for {waited}" if waited else ""
+    words = f"{_name(span.id)}: {span.state}, {lines.span(span.start)} to {lines.span(end)}"
+    words += f", waited for {_name(waited)}" if waited else ""
     return (
-        f'<rect class="{" ".join(names)}" x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="{ROW - 7}" rx="3">'
+        f'<rect class="{_classes(past, span)}" x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="{ROW - 7}" rx="3">'
         f"<title>{_safe(words)}</title></rect>"
     )
 
@@ -79,9 +122,9 @@ def _tick(second: float) -> str:
     return f"{second:g} s" if second < 60 else f"{second / 60:g} min" if second < 3600 else f"{second / 3600:g} h"
 
 
-def _short(key: str) -> str:
-    name = key.removeprefix("service:")
-    return name if len(name) <= 30 else f"{name[:29]}…"
+def _name(key: str) -> str:
+    """A stage and a service are often called the same."""
+    return f"{key.removeprefix(SERVICE)} (service)" if key.startswith(SERVICE) else key
 
 
 def _safe(text: str) -> str:

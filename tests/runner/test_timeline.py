@@ -85,7 +85,18 @@ def test_the_picture_is_well_formed_whatever_the_names_are(title: str) -> None:
     assert not [element for element in root.iter() if "script" in element.tag]
     assert "prefers-color-scheme: dark" in text
     bars = [element for element in root.iter() if element.get("class", "").startswith("bar")]
-    assert len(bars) == 5
+    assert len([bar for bar in bars if len(bar)]) == 5, "each with a tooltip; the legend has none"
+
+
+def test_the_picture_says_what_its_colours_mean_and_what_was_waited_for() -> None:
+    bad = [event(9, "stage", id="long" * 20, state="running"), event(10, "stage", id="long" * 20, state="failed")]
+    root = xml.etree.ElementTree.fromstring(picture.svg(timeline.history([boot(), *STAGES, *bad])))
+    texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
+    assert "waited for: a (4.0 s) → b (2.0 s) → app (service) (2.0 s)" in texts
+    for word in ("made the wait", "beside it", "service that was waited for", "failed"):
+        assert word in texts
+    assert not {"degraded", "interrupted"} & {*texts}
+    assert [element for element in root.iter() if element.get("class") == "bar failed"]
 
 
 def test_which_start(tmp_path: Path) -> None:
