@@ -93,9 +93,7 @@ def test_killed_at_random_moments_it_finishes_and_does_nothing_twice(machine: Ma
         kill(machine, victim)
         until(lambda: lab_answers(machine), within=60, what="JupyterLab")
     origin.limit(None)
-    until(lambda: done(machine), within=240, every=0.5, what="ready")
-
-    told = state(machine)
+    told = machine.settled()
     assert told["phase"] == "ready", machine.run("firstlight", "status")
     assert {stage["state"] for stage in told["stages"]} == {"done"}
     assert origin.sent() <= total + KILLS * IN_FLIGHT
@@ -121,11 +119,10 @@ def done(machine: Machine) -> bool:
 
 
 def test_a_second_start_fetches_and_builds_nothing(machine: Machine, origin: Origin) -> None:
-    until(lambda: done(machine), within=240, every=0.5, what="ready")
-    first, before = state(machine), len(origin.requests())
+    first, before = machine.settled(), len(origin.requests())
     machine.container.restart()
     until(lambda: done(machine) and state(machine)["boot"]["id"] != first["boot"]["id"], within=90, what="ready again")
-    second = state(machine)
+    second = machine.settled()
     assert second["phase"] == "ready"
     assert len(origin.requests()) == before
     assert [e for e in events(machine) if e["boot"] == second["boot"]["id"] and e.get("state") == "running"] == []
