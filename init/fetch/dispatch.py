@@ -207,11 +207,10 @@ class Dispatcher:
 
     def _pump(self, now: float) -> None:
         """Give free places to the best of those that wait, and ask for the addresses of the next ones."""
-        waiting = self.board.queue.waiting(now)
-        if not waiting or not self._lease(now):
+        if not self.board.queue.waiting(now) or not self._lease(now):
             return
         ahead = sum(1 for j in self.board.queue.jobs if j.state == "resolving")
-        for job in waiting:
+        for job in self.board.queue.beginning(now):
             if job.address is not None and job.address.fresh:
                 if self._transfers.admits(job):
                     self._transfers.begin(job)

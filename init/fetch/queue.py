@@ -12,6 +12,8 @@ from init.fetch.remedy import full
 from init.fetch.trouble import Trouble
 from init.plan import FileSpec
 
+MOVING = frozenset({"new", "checking", "resolving", "fetching"})
+
 
 class Queue:
     """All jobs and wants. Used by one thread."""
@@ -81,6 +83,13 @@ class Queue:
             j for j in self.jobs if j.state == "queued" and j.not_before <= now and any(w.admitted for w in j.wants)
         ]
         return sorted(ready, key=lambda j: j.order)
+
+    def beginning(self, now: float) -> list[Job]:
+        """Those of `waiting` that should: optional ones leave the link alone while a required one moves."""
+        ready = self.waiting(now)
+        if any(job.required and (job in ready or job.state in MOVING) for job in self.jobs):
+            return [job for job in ready if job.required]
+        return ready
 
     def forget(self, want: Want) -> list[Job]:
         """Take a set out; gives the jobs that nobody wants any more."""

@@ -11,6 +11,8 @@ from init.plan import FileSpec
 from init.stages.context import StageFailed
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Bytes, Generated, Origin
+from tests.origin.server import Published
+from tests.waiting import until
 
 MB = 1_000_000
 
@@ -84,6 +86,28 @@ def test_required_sets_come_first(kitchen: Kitchen, origin: Origin) -> None:
     assert ended.wait(30)
     order = list(dict.fromkeys(e.key for e in origin.requests(server="cdn")))
     assert max(order.index(f.key) for f in first) <= 4
+
+
+def test_an_optional_set_leaves_the_link_to_a_required_one(kitchen: Kitchen, origin: Origin) -> None:
+    later = [origin.hub("o/later", f"later{n}.bin", Generated(n, 4 * MB)) for n in range(3)]
+    first = [origin.hub("o/first", f"first{n}.bin", Generated(10 + n, 4 * MB)) for n in range(2)]
+    fetcher = kitchen.fetcher()
+    origin.limit(8 * MB)
+    sent, ended = list[int](), [threading.Event(), threading.Event()]
+
+    def fetch(number: int, files: list[Published], required: bool) -> None:
+        fetcher.fetch(f"set{number}", [spec(f) for f in files], required, threading.Event())
+        sent.append(origin.sent("o/later/*"))
+        ended[number].set()
+
+    threading.Thread(target=fetch, args=(0, first, True), daemon=True).start()
+    until(lambda: origin.sent("o/first/*") > 0, what="the required set is on its way")
+    threading.Thread(target=fetch, args=(1, later, False), daemon=True).start()
+    assert ended[0].wait(30)
+    origin.limit(None)
+    assert ended[1].wait(30)
+    assert sent[0] < 4 * MB, "no more than what comes while the last required file is verified"
+    kitchen.check(*first, *later)
 
 
 def test_a_file_brought_by_the_user_is_read_once_and_kept(kitchen: Kitchen, origin: Origin) -> None:
