@@ -33,7 +33,8 @@ class Child:
 
 
 def new_mark() -> str:
-    return uuid.uuid4().hex
+    """Names this runner as well, so that an orphan is known even when there was no time to record it."""
+    return f"{_runner(os.getpid())}.{uuid.uuid4().hex}"
 
 
 def started(pid: int) -> int | None:
@@ -99,7 +100,36 @@ def reap(run: Path) -> list[int]:
             reaped.append(child.pid)
             end(session, child.mark, grace=1.0)
         file.unlink(missing_ok=True)
+    # Killed between starting a child and writing it down.
+    for pid, mark in _orphans():
+        reaped.append(pid)
+        end(-1, mark, grace=1.0)
     return reaped
+
+
+def _orphans() -> list[tuple[int, str]]:
+    """Living processes with the mark of a runner of this machine that is dead."""
+    wanted, found = f"{MARK}={_machine()}.".encode(), []
+    for pid in (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()):
+        marks = [word.decode("ascii", "replace") for word in _environment(pid) if word.startswith(wanted)]
+        for mark in (word.removeprefix(f"{MARK}=") for word in marks):
+            runner, parts = mark.rpartition(".")[0], mark.split(".")
+            whole = len(parts) == 4 and parts[1].isdigit()
+            if whole and started(pid) and pid != os.getpid() and _runner(int(parts[1])) != runner:
+                found.append((pid, mark))
+    return found
+
+
+def _runner(pid: int) -> str:
+    return f"{_machine()}.{pid}.{started(pid) or 0}"
+
+
+def _machine() -> str:
+    """Where process ids mean the same: a host sees the processes of its containers, whose runners it does not know."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return "0"
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from init import children, state
@@ -42,6 +43,17 @@ def recorded(house: House) -> set[str]:
             continue
         assert record["stage"] == stage.id
         found.add(stage.id)
+    return found
+
+
+def at_work(house: House) -> list[int]:
+    """Programs of stages that live: one that was just being started when the runner was killed runs on until the next
+    runner ends it."""
+    wanted, found = f"FIRSTLIGHT_WORKSPACE={house.workspace}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
     return found
 
 
@@ -84,6 +96,7 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
                 finished = True
                 process.kill()
             process.wait()
+            until(lambda: not at_work(house))
             now = house.lines(f"started.{turn}")[len(begun_before) :]
             assert not kept & set(now), f"turn {turn}: {kept & set(now)} was on record and was done again"
             in_flight = len(set(now) - recorded(house))

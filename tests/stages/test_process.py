@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from init import children
-from init.process import Runner, clean, gist, idle_prefix
+from init.priority import idle_prefix
+from init.process import Runner, clean, gist
 from init.stages.context import StageFailed
 from tests.waiting import until
 
@@ -78,7 +79,7 @@ def test_secrets_are_not_written(runner: Runner) -> None:
 def test_a_failure_tells_code_reason_and_log(runner: Runner) -> None:
     with pytest.raises(StageFailed) as failure:
         runner(["sh", "-c", "echo start; echo 'error: no such header'; echo bye; exit 3"])
-    assert failure.value.message == "sh ended with 3 after 0 s: error: no such header"
+    assert failure.value.message == "sh ended with 3 at once: error: no such header"
     assert failure.value.hint == f"see {runner.log}"
     assert runner(["sh", "-c", "exit 3"], check=False) == 3
 
@@ -174,6 +175,28 @@ def test_leftovers_of_a_killed_runner_are_reaped(tmp_path: Path) -> None:
     children.reap(tmp_path / "run")
     assert alive("4006") == []
     assert list((tmp_path / "run" / "children").iterdir()) == []
+
+
+def test_what_a_runner_had_no_time_to_write_down_is_reaped(tmp_path: Path) -> None:
+    script = (
+        "import os, subprocess, sys; from init import children;"
+        "mark = {**os.environ, children.MARK: children.new_mark()};"
+        "subprocess.Popen(['sleep', '4008'], env=mark, start_new_session=True); sys.stdin.read()"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    until(lambda: len(alive("4008")) == 1)
+    assert children.reap(tmp_path / "run") == [], "a living runner keeps its children"
+    foreign = {**os.environ, children.MARK: "1.1.1.abc"}
+    container = subprocess.Popen(["sleep", "4009"], env=foreign)
+    runner.kill()
+    runner.wait()
+    try:
+        children.reap(tmp_path / "run")
+        assert alive("4008") == []
+        assert container.poll() is None, "one of a container, whose runner is not seen from here"
+    finally:
+        container.kill()
+        container.wait()
 
 
 def test_another_process_with_the_same_number_is_left_alone(tmp_path: Path) -> None:
