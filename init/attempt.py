@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from init import process, record
-from init.plan import KernelSpec, ModelsSpec, Plan, Stage
+from init import record, workplace
+from init.lines import span
+from init.plan import ModelsSpec, Plan, Stage
 from init.record import Record
 from init.redact import Redactor
 from init.stages import Handler
-from init.stages.context import Context, Outcome, StageFailed
+from init.stages.context import Outcome, StageFailed
 
 LATE = 15.0
 """Seconds after its deadline at which a handler that is busy without a child is told to give up."""
@@ -105,12 +106,23 @@ class Attempt:
         self._current = threading.Event()
         if self.cancel.is_set():
             raise Interrupted
-        log = log_file(self.plan, self.stage.id)
+        log = workplace.log_file(self.plan, self.stage.id)
         late = threading.Timer(self.stage.within + LATE, self._current.set)
         late.daemon = True
         timed = self.stage.kind != "models"
         try:
-            context = self._context()
+            context = workplace.context(
+                self.plan,
+                self.stage,
+                environ=self.environ,
+                redactor=self.redactor,
+                results=self.results,
+                report=self._report,
+                cancel=self._current,
+                fetcher=self.fetcher,
+                part=self.part,
+                echo=self.echo,
+            )
             fingerprint = self._fingerprint = record.fingerprint(self.stage, self.handler.abi(context), self.marks)
             known = None if self.again and attempt == 1 else record.read(self.plan, self.stage)
             if known and known.fingerprint == fingerprint and self.part is None and intact(self.plan, self.stage):
@@ -125,7 +137,7 @@ class Attempt:
             return self._done(outcome, fingerprint)
         except (StageFailed, Interrupted):
             if self._current.is_set() and not self.cancel.is_set():
-                raise StageFailed(f"did not end within {self.stage.within:.0f} s and was stopped") from None
+                raise StageFailed(f"did not end within {span(self.stage.within)} and was stopped") from None
             raise
         except Exception as error:
             self._write_traceback(log)
@@ -177,31 +189,6 @@ class Attempt:
         # Model files are what their hashes say, however often they were fetched.
         return kept.fingerprint if self.stage.kind == "models" else kept.mark
 
-    def _context(self) -> Context:
-        log = log_file(self.plan, self.stage.id)
-        run = process.Runner(
-            log=log,
-            folder=Path(self.plan.paths.run),
-            environ=self.environ,
-            cancel=self._current,
-            deadline=None if self.stage.kind == "models" else time.monotonic() + self.stage.within,
-            redact=self.redactor.text,
-            idle=self.echo is None,
-        )
-        return Context(
-            plan=self.plan,
-            stage=self.stage,
-            log=log,
-            report=self._report,
-            run=_Echo(run, self.echo) if self.echo else run,
-            cancel=self._current,
-            environ=self.environ,
-            results=self.results,
-            fetcher=self.fetcher() if _fetches(self.stage) else None,
-            part=self.part,
-            baking=self.echo is not None,
-        )
-
     def _report(
         self,
         *,
@@ -226,26 +213,6 @@ class Attempt:
             pass
 
 
-class _Echo:
-    """Shows a program's lines as they come: a build's log is all that one sees of it."""
-
-    def __init__(self, run: process.Runner, echo: Callable[[str], None]):
-        self._run, self._echo = run, echo
-
-    def __call__(self, argv: Any, *, on_line: Callable[[str], None] | None = None, **options: Any) -> int:
-        def both(line: str) -> None:
-            self._echo(line)
-            if on_line is not None:
-                on_line(line)
-
-        return self._run(argv, on_line=both, **options)
-
-
-def log_file(plan: Plan, stage: str) -> Path:
-    """The stage's own log."""
-    return Path(plan.paths.logs, "stages", f"{stage.replace(':', '.')}.log")
-
-
 def intact(plan: Plan, stage: Stage) -> bool:
     """Model files have their sizes; other stages are judged by what they noted as made."""
     if not isinstance(stage.spec, ModelsSpec):
@@ -258,10 +225,6 @@ def intact(plan: Plan, stage: Stage) -> bool:
         if file.size is not None and size != file.size:
             return False
     return True
-
-
-def _fetches(stage: Stage) -> bool:
-    return isinstance(stage.spec, ModelsSpec) or (isinstance(stage.spec, KernelSpec) and bool(stage.spec.wheels))
 
 
 def _sentence(failure: StageFailed) -> str:

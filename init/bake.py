@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from init import record
-from init.attempt import Attempt, log_file
+from init.attempt import Attempt
 from init.plan import Plan
 from init.redact import Redactor, secrets
 from init.stages import HANDLERS
+from init.workplace import log_file
 
 
 def main(plan: Plan, stage_id: str, part: tuple[int, int] | None) -> int:

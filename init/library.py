@@ -22,7 +22,8 @@ def main(plan: Plan, do: str, sets: list[str], delete: bool = False) -> int:
             return 1
     if do in ("add", "drop"):
         if not sets:
-            print(f"firstlight models {do}: which set? One of {', '.join(known)}", file=sys.stderr)
+            which = f"which set? One of {', '.join(known)}" if known else f"{plan.image} has no model sets"
+            print(f"firstlight models {do}: {which}", file=sys.stderr)
             return 2
         for name in sets:
             request = {"do": f"models.{do}", "set": name, "delete": delete}

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 LEVEL = {"failed": "ERROR ", "degraded": "WARNING ", "blocked": "WARNING "}
+PHASES = {
+    "degraded": "ready, with something missing",
+    "failed": "nothing but JupyterLab can be used",
+}
+HINTS = {"degraded": "`firstlight status` says what", "failed": "`firstlight status` says why"}
 
 
 def line(event: Mapping[str, Any]) -> str | None:
@@ -16,7 +21,8 @@ def line(event: Mapping[str, Any]) -> str | None:
     if name == "boot":
         return f"{clock} {event.get('image')}: start {event.get('boot')}"
     if name == "phase":
-        return f"{clock} {LEVEL.get(str(event.get('phase')), '')}{event.get('phase')}{_after(message)}"
+        phase = str(event.get("phase"))
+        return f"{clock} {LEVEL.get(phase, '')}{PHASES.get(phase, phase)}{_after(message or HINTS.get(phase, ''))}"
     if name == "file" and state != "failed":
         return None
     if name == "file":

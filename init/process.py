@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import selectors
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from init import children, memory
+from init.lines import span
+from init.priority import idle_prefix
 from init.redact import Redactor, secrets
 from init.stages.context import StageFailed
 
@@ -51,30 +52,6 @@ def gist(lines: Sequence[str], most: int = 3) -> str:
     lines = [line.strip() for line in lines if line.strip()]
     telling = [line for line in lines if _TELLING.search(line)] or lines
     return " / ".join(line if len(line) <= 300 else line[:297] + "…" for line in telling[-most:])
-
-
-_WRAPPERS = (("setpriv", "--pdeathsig", "KILL"), ("ionice", "-c", "3"), ("chrt", "-i", "0"))
-_asking = threading.Lock()
-
-
-def idle_prefix() -> tuple[str, ...]:
-    """Words before a command that make it yield to everything else; fewer where the machine refuses."""
-    # Many stages start at once, and one of them is to ask.
-    with _asking:
-        return _granted()
-
-
-@functools.cache
-def _granted() -> tuple[str, ...]:
-    every = tuple(word for words in _WRAPPERS for word in words)
-    return every if _works(every) else tuple(word for words in _WRAPPERS if _works(words) for word in words)
-
-
-def _works(words: tuple[str, ...]) -> bool:
-    try:
-        return subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
 
 
 @dataclass
@@ -135,7 +112,7 @@ class _Job:
         self.mark = children.new_mark()
         self.since = 0
         self.written = 0
-        self.heard = time.monotonic()
+        self.began = self.heard = time.monotonic()
 
     def run(self, cwd: Path | None, env: dict[str, str], check: bool) -> int:
         if self.runner.cancel.is_set():
@@ -144,7 +121,7 @@ class _Job:
             raise StageFailed(f"{self.argv[0]} is not installed", hint="add it to the image", retry=False)
         if cwd is not None and not cwd.is_dir():
             raise StageFailed(f"the folder {cwd} does not exist, so {self.name} cannot run there", retry=False)
-        began, kills = time.monotonic(), memory.oom_kills()
+        self.began, kills = time.monotonic(), memory.oom_kills()
         self.runner.log.parent.mkdir(parents=True, exist_ok=True)
         with self.runner.log.open("a", encoding="utf-8", errors="replace") as log:
             command = shlex.join(self.argv).replace("\n", "\\n")
@@ -153,14 +130,15 @@ class _Job:
             code = self._attend(log, cwd, {**env, children.MARK: self.mark})
         if code == 0 or (not check and code > 0):
             return code
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - self.began
         if memory.oom_kills() > kills and (code < 0 or code == 137 or "illed" in gist(self.lines)):
             raise self._out_of_memory(f"{self.name} was killed because the memory was full")
         if not check:
             return code
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with {code}"
         reason = gist(self.lines)
-        raise self._failed(f"{self.name} {how} after {seconds:.0f} s" + (f": {reason}" if reason else ""))
+        when = "at once" if seconds < 1 else f"after {span(seconds)}"
+        raise self._failed(f"{self.name} {how} {when}" + (f": {reason}" if reason else ""))
 
     def _attend(self, log: IO[str], cwd: Path | None, env: dict[str, str]) -> int:
         prefix = idle_prefix() if self.runner.idle else ()
@@ -239,9 +217,9 @@ class _Job:
             raise StageFailed("stopped", retry=False)
         if self.deadline is not None and now > self.deadline:
             silent = now - self.heard
-            text = f"{self.name} did not end in time and was stopped"
+            text = f"{self.name} did not end in time and was stopped after {span(now - self.began)}"
             if silent > 30:
-                text += f"; it had printed nothing for {silent:.0f} s"
+                text += f"; it had printed nothing for {span(silent)}"
             raise self._failed(text)
 
     def _weigh(self, session: int) -> None:

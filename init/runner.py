@@ -7,7 +7,6 @@ own that report to it. A failure is noted and its dependents are blocked: nothin
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from init import access, consequences, control, eta, graph, lines, process, record, standing
 from init.attempt import Attempt, End, Interrupted
 from init.graph import SERVICE
+from init.outlook import Outlook
 from init.plan import ModelsSpec, Plan, Stage
 from init.redact import Redactor, secrets
 from init.sets import Sets
@@ -40,13 +40,14 @@ PATIENCE = 8.0
 class Runner:
     def __init__(self, plan: Plan, environ: Mapping[str, str], handlers: Mapping[str, Handler] = HANDLERS):
         self.plan, self.environ, self.handlers = plan, environ, handlers
-        self.durations = eta.read(plan.paths.state)
-        self.graph = graph.of(plan, standing.limits(environ), self.durations)
+        durations = eta.read(plan.paths.state)
+        self.graph = graph.of(plan, standing.limits(environ), durations)
         self.redactor = Redactor(secrets(environ))
         with contextlib.suppress(OSError):
             self.redactor.add(access.current(plan.paths))
         self.snapshot = standing.snapshot(plan, environ)
         self.store = Store(self.snapshot, plan.paths.state, Path(plan.paths.run), self.redactor)
+        self.outlook = Outlook(plan.paths, durations, self.graph, self.snapshot, self.store)
         self.sets = Sets(plan, environ, self.store)
         self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.running: dict[str, Attempt] = {}
@@ -57,7 +58,6 @@ class Runner:
         self.results: dict[str, dict[str, Any]] = {}
         self.problems: list[str] = []
         self.exit: int | None = None
-        self._timed = False
 
     def run(self) -> int:
         """Until SIGTERM (0) or SIGINT (130)."""
@@ -209,7 +209,7 @@ class Runner:
         if isinstance(stage.spec, ModelsSpec) and end.took is None:
             self.sets.show_present(stage.spec)
         if end.state == "done" and end.took is not None:
-            self._remember(stage.id, end.took)
+            self.outlook.remember(stage.id, end.took)
         for key in self.graph.ended(stage.id, end.state):
             self._blocked(key)
         self._judge()
@@ -228,37 +228,19 @@ class Runner:
                 self.reset([other for other in self.graph.reset(key) if other != key])
             state = self.store.get_service(name)
             if state.started and state.ready_at and not state.restarts and state.ready_at > state.started:
-                self._remember(key, state.ready_at - state.started)
+                self.outlook.remember(key, state.ready_at - state.started)
             self.graph.ended(key, "done")
         elif status == "failed":
             for other in self.graph.ended(key, "failed"):
                 self._blocked(other)
         self._judge()
 
-    def _remember(self, key: str, took: float) -> None:
-        self.durations[key] = took
-        self._timed = True
-
-    def _keep_durations(self) -> None:
-        if self._timed:
-            self._timed = False
-            with contextlib.suppress(OSError):
-                eta.write(self.plan.paths.state, self.durations)
-
     def _judge(self) -> None:
         self.store.top(standing.judge(self.snapshot), "; ".join(self.problems))
 
     def _tick(self) -> None:
-        self._keep_durations()
-        now = time.time()
-        left = eta.remaining(self.graph, self.snapshot, self.durations, now)
-        self.store.estimate(eta.until_ready(self.graph, left))
-        with contextlib.suppress(OSError):
-            free = shutil.disk_usage(self.plan.paths.workspace).free
-            files = [file for file in self.snapshot.files if file.state not in ("done", "skipped")]
-            needed = sum(max(0, (file.bytes_total or 0) - file.bytes_done) for file in files)
-            if needed or self.snapshot.disk.get("needed", 1):
-                self.store.disk(free, needed)
+        self.outlook.keep()
+        self.outlook.tell()
 
     def _guard(self, step: Callable[[], None]) -> None:
         """A mistake of ours must not take the runner down: it is logged, the rest goes on."""
@@ -281,7 +263,7 @@ class Runner:
         while not self.inbox.empty():
             self._guard(self.inbox.get())
         self._guard(self.sets.stop)
-        self._keep_durations()
+        self.outlook.keep()
         for key in self.running:
             self.store.stage(key, state="waiting", message="interrupted", rate_bps=None)
         self.store.close()

@@ -32,7 +32,7 @@ PHASES: Mapping[str, tuple[str, str]] = {
     "starting": ("setting up", "bold cyan"),
     "ready": ("ready", "bold green"),
     "degraded": ("ready, with something missing", "bold yellow"),
-    "failed": ("failed", "bold red"),
+    "failed": ("failed: nothing but JupyterLab can be used", "bold red"),
 }
 BAR = 12
 
@@ -100,6 +100,7 @@ def _head(snapshot: Snapshot, alive: bool, now: float) -> Text:
     if not alive:
         when = time.strftime("%H:%M:%S", time.localtime(snapshot.updated))
         text.append(f"\nThe runner does not run: this was so at {when}.", "bold yellow")
+        text.append("\nsupervisor starts it again; `firstlight logs init` tells why it ended.", "yellow")
     return text
 
 

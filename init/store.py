@@ -1,29 +1,22 @@
-"""Holds the snapshot and writes it down: the only writer of `state.json` and `events.ndjson`.
+"""Holds the snapshot and has it written down: a transition at once, progress at most once a second.
 
-Changes come from many threads; one thread writes, so that no stage waits for a slow volume. A transition is written at
-once, progress at most once a second. The snapshot goes to the run folder as well, which is this container's own: a full
-volume, or a second container on it, cannot take the state from those who look at this one.
+Changes come from many threads; one thread writes, so that no stage waits for a slow volume.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from init.journal import Journal
 from init.redact import Redactor
 from init.state import EVENT_SCHEMA, FileState, Phase, ServiceState, Snapshot, StageState, dump
 
-EVENTS = "events.ndjson"
-EVENTS_BEFORE = "events.1.ndjson"
-LARGEST = 4_000_000
-"""Bytes of `events.ndjson` before it becomes `events.1.ndjson`: room for hundreds of starts."""
 PACE = 1.0
 """Seconds between two writes of mere progress."""
 
@@ -34,8 +27,7 @@ class Store:
         self._stages = {stage.id: stage for stage in snapshot.stages}
         self._services = {service.id: service for service in snapshot.services}
         self._files = {(file.set, file.path): file for file in snapshot.files}
-        self._folders = [f for f in (run, folder) if f is not None]
-        self._folder = folder
+        self._journal = Journal(folder, run, snapshot.boot.id)
         self._redactor = redactor
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
@@ -44,13 +36,12 @@ class Store:
         self._urgent = False
         self._writing = False
         self._closed = False
-        self._unwritten = b""
         self.listener: Callable[[dict[str, Any]], None] | None = None
         """Hears every event, redacted, in order; must not call back."""
         self._thread = threading.Thread(target=self._write_forever, name="store", daemon=True)
 
     def start(self) -> None:
-        self._tidy()
+        self._journal.tidy()
         snapshot = self._snapshot
         self.event(
             "boot",
@@ -195,13 +186,11 @@ class Store:
                 self._dirty = self._urgent = False
                 self._writing = True
                 closed = self._closed
-                self._unwritten += "".join(self._events).encode()
-                self._events = []
+                events, self._events = self._events, []
                 self._snapshot.updated = time.time()
                 text = dump(self._snapshot)
-            self._append()
-            for folder in self._folders:
-                self._replace(folder / "state.json", text)
+            self._journal.append(events)
+            self._journal.replace(text)
             written = time.monotonic()
             with self._wake:
                 self._writing = False
@@ -209,61 +198,6 @@ class Store:
             if closed:
                 return
 
-    def _append(self) -> None:
-        """Write events; what cannot be written (full volume) waits for the next time."""
-        if not self._unwritten:
-            return
-        file = self._folder / EVENTS
-        with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if file.exists() and file.stat().st_size > LARGEST:
-                file.replace(self._folder / EVENTS_BEFORE)
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                self._unwritten = self._unwritten[os.write(handle, self._unwritten) :]
-            finally:
-                os.close(handle)
-        self._unwritten = self._unwritten[-LARGEST:]
-
-    def _replace(self, file: Path, text: str) -> None:
-        """A volume that is full or gone must not end the runner: the former state stays, the next write tries again."""
-        part = file.with_name(f".{file.name}.{self._snapshot.boot.id}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(text, encoding="utf-8")
-            part.replace(file)
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink()
-
-    def _tidy(self) -> None:
-        """Clear away what a killed writer left: a half line, parts of other starts."""
-        file = self._folder / EVENTS
-        with contextlib.suppress(OSError):
-            if file.read_bytes()[-1:] not in (b"", b"\n"):
-                self._unwritten = b"\n"
-        for folder in self._folders:
-            for part in folder.glob(".state.json.*"):
-                with contextlib.suppress(OSError):
-                    if time.time() - part.stat().st_mtime > 60:
-                        part.unlink()
-
 
 _TEXTS = frozenset({"message", "consequence", "repair", "result"})
 _SHOWN = ("id", "state", "attempt", "message", "consequence", "repair", "bytes_done", "bytes_total", "url")
-
-
-def events(folder: Path) -> Iterator[dict[str, Any]]:
-    """All events that are kept, oldest first; lines cut short by a kill are passed over."""
-    for name in (EVENTS_BEFORE, EVENTS):
-        try:
-            text = (folder / name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        for line in text.splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and isinstance(event.get("at"), (int, float)):
-                yield event

@@ -12,7 +12,7 @@ from typing import Any
 
 from init import eta, lines
 from init.graph import SERVICE
-from init.store import events
+from init.journal import events
 
 BEGINS = frozenset({"running", "verifying", "starting"})
 ENDS = frozenset({"done", "ready", "skipped", "degraded", "failed", "stopped"})

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from init import state
+from init.journal import events
 from init.plan import CommandSpec, Need, Paths, Plan, ReadySpec, ServiceSpec, Stage, dump
-from init.store import events
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -64,7 +64,8 @@ def test_models_that_do_not_exist(tmp_path: Path) -> None:
     house = House(tmp_path)
     assert house.firstlight("models").stdout == "test has no model sets\n"
     assert house.firstlight("models", "add", "x").stderr == "firstlight: no model set 'x'\n"
-    assert house.firstlight("models", "add").returncode == 2
+    unnamed = house.firstlight("models", "add")
+    assert (unnamed.returncode, unnamed.stderr) == (2, "firstlight models add: test has no model sets\n")
 
 
 def test_logs(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from init import state, store
+from init import journal, state
+from init.journal import events
 from init.redact import Redactor
 from init.state import Boot, FileState, ServiceState, Snapshot, StageState
-from init.store import Store, events
+from init.store import Store
 from tests.waiting import until
 
 
@@ -97,7 +98,7 @@ def test_a_line_cut_short_spoils_only_itself(tmp_path: Path) -> None:
     kept = opened(tmp_path)
     kept.stage("s0", state="running")
     kept.close()
-    with (tmp_path / store.EVENTS).open("a") as file:
+    with (tmp_path / journal.EVENTS).open("a") as file:
         file.write('{"at": 5, "event": "sta')
     kept = opened(tmp_path, "b2")
     kept.stage("s1", state="running")
@@ -111,7 +112,7 @@ def test_a_line_cut_short_spoils_only_itself(tmp_path: Path) -> None:
 
 
 def test_events_do_not_grow_without_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "LARGEST", 4000)
+    monkeypatch.setattr(journal, "LARGEST", 4000)
     kept = opened(tmp_path)
     for turn in range(60):
         kept.stage("s0", state="running", message="x" * 200)
@@ -120,7 +121,7 @@ def test_events_do_not_grow_without_bound(tmp_path: Path, monkeypatch: pytest.Mo
             kept.flush()
     kept.close()
     sizes = {file.name: file.stat().st_size for file in tmp_path.glob("events*")}
-    assert set(sizes) == {store.EVENTS, store.EVENTS_BEFORE}
+    assert set(sizes) == {journal.EVENTS, journal.EVENTS_BEFORE}
     assert max(sizes.values()) < 12000
 
 
@@ -152,6 +153,6 @@ def test_parts_of_killed_writers_are_cleared_away(tmp_path: Path) -> None:
 
 def test_events_are_lines_of_json_with_their_schema_first(tmp_path: Path) -> None:
     opened(tmp_path).close()
-    first = json.loads((tmp_path / store.EVENTS).read_text().splitlines()[0])
+    first = json.loads((tmp_path / journal.EVENTS).read_text().splitlines()[0])
     assert (first["schema"], first["event"], first["image"]) == (state.EVENT_SCHEMA, "boot", "test")
     assert first["needs"]["service:app"] == ["s1"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from init import picture, timeline
-from init.store import EVENTS
+from init.journal import EVENTS
 from tests.runner.support import House
 
 

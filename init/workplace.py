@@ -1,0 +1,77 @@
+"""What an attempt at a stage is given: its log, its programs, its view of the world."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from init import process
+from init.plan import KernelSpec, ModelsSpec, Plan, Stage
+from init.redact import Redactor
+from init.stages.context import Context, Report
+
+
+def context(
+    plan: Plan,
+    stage: Stage,
+    *,
+    environ: Mapping[str, str],
+    redactor: Redactor,
+    results: Mapping[str, dict[str, Any]],
+    report: Report,
+    cancel: threading.Event,
+    fetcher: Callable[[], Any],
+    part: tuple[int, int] | None = None,
+    echo: Callable[[str], None] | None = None,
+) -> Context:
+    """For one attempt, whose time runs from now on. With `echo` (baking) lines are shown, at full priority."""
+    log = log_file(plan, stage.id)
+    run = process.Runner(
+        log=log,
+        folder=Path(plan.paths.run),
+        environ=environ,
+        cancel=cancel,
+        deadline=None if stage.kind == "models" else time.monotonic() + stage.within,
+        redact=redactor.text,
+        idle=echo is None,
+    )
+    return Context(
+        plan=plan,
+        stage=stage,
+        log=log,
+        report=report,
+        run=_Echo(run, echo) if echo else run,
+        cancel=cancel,
+        environ=environ,
+        results=results,
+        fetcher=fetcher() if _fetches(stage) else None,
+        part=part,
+        baking=echo is not None,
+    )
+
+
+def log_file(plan: Plan, stage: str) -> Path:
+    """The stage's own log."""
+    return Path(plan.paths.logs, "stages", f"{stage.replace(':', '.')}.log")
+
+
+class _Echo:
+    """Shows a program's lines as they come: a build's log is all that one sees of it."""
+
+    def __init__(self, run: process.Runner, echo: Callable[[str], None]):
+        self._run, self._echo = run, echo
+
+    def __call__(self, argv: Any, *, on_line: Callable[[str], None] | None = None, **options: Any) -> int:
+        def both(line: str) -> None:
+            self._echo(line)
+            if on_line is not None:
+                on_line(line)
+
+        return self._run(argv, on_line=both, **options)
+
+
+def _fetches(stage: Stage) -> bool:
+    return isinstance(stage.spec, ModelsSpec) or (isinstance(stage.spec, KernelSpec) and bool(stage.spec.wheels))
