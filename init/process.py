@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from init import children, memory
-from init.lines import span
+from init.lines import size, span
 from init.priority import idle_prefix
 from init.redact import Redactor, secrets
 from init.stages.context import StageFailed
@@ -226,8 +226,8 @@ class _Job:
         used = memory.resident(children.members(session, self.mark, self.since))
         if self.memory_limit is not None and used > self.memory_limit:
             raise self._out_of_memory(
-                f"{self.name} was stopped because it used {used / 1e9:.1f} GB of memory"
-                f" and only {self.memory_limit / 1e9:.1f} GB were free for it"
+                f"{self.name} was stopped because it used {size(used)} of memory"
+                f" and only {size(self.memory_limit)} were free for it"
             )
 
     def _failed(self, message: str) -> StageFailed:

@@ -61,7 +61,7 @@ def run(context: Context) -> Outcome:
     try:
         return _Kernel(context, spec, environment).run()
     except Unusable as problem:
-        consequence = context.stage.consequence or f"{spec.name} is not used"
+        consequence = context.stage.consequence or f"{' and '.join(spec.adds) or 'all'} goes without {spec.name}"
         if context.stage.on_failure == "fail":
             raise StageFailed(problem.message, hint=problem.hint, retry=False, consequence=consequence) from None
         message = f"{problem.message}; {problem.hint}" if problem.hint else problem.message

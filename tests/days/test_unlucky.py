@@ -1,0 +1,163 @@
+"""Everything goes wrong in one start: JupyterLab stays up, and the user reads what happened, what it means and what
+repairs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from init.plan import Code, KernelSpec, NodeSpec, NodesSpec, PythonSpec, Stage
+from tests.portal.conftest import control  # noqa: F401
+from tests.runner.support import ROOT, House, command, free_port, service, supervised, web
+from tests.stages import wheels
+from tests.stages.bench import write
+from tests.stages.repositories import Repositories, repositories
+from tests.stages.test_kernel import PROBE, SETUP, TOML, C
+from tests.waiting import until
+
+APP = """
+import http.server, sys
+print("started with", *sys.argv[2:], flush=True)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+HANG = "import subprocess; subprocess.run(['sleep', '4200'])"
+EAT = "import time\nx = bytearray(400_000_000); time.sleep(4201)"
+LITTLE = "import init.memory\ninit.memory.available = lambda: 300_000_000\n"
+BRUTE = """
+import os, subprocess, sys
+os.environ.pop("PIP_CONSTRAINT")
+open(sys.prefix + "/pip.conf", "w").close()
+words = ["--isolated", "--index-url", "{url}", "fake-torch==1.0"]
+subprocess.check_call([sys.executable, "-m", "pip", "install", *words])
+"""
+
+
+@pytest.fixture
+def repos(tmp_path: Path) -> Iterator[Repositories]:
+    with repositories(tmp_path / "repositories") as found:
+        yield found
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[str]:
+    folder = tmp_path / "index"
+    for version in ("1.0", "2.0"):
+        wheels.add(folder, "fake-torch", version)
+    wheels.add(folder, "old-fashioned", "1.0", ["fake-torch<2"])
+    with wheels.served(folder) as address:
+        yield f"{address}/simple"
+
+
+def kernel(id: str, within: float, consequence: str | None) -> Stage:
+    spec = KernelSpec(
+        id, "app", Code(path=id, digest=id), "probe.py", memory_per_job=300_000_000, adds={"app": [f"--{id}"]}
+    )
+    needs = command("", "", "env").needs
+    return Stage(
+        id, "kernel", id.capitalize(), needs, spec, within=within, on_failure="degrade", consequence=consequence
+    )
+
+
+def unlucky(root: Path, index: str, repos: Repositories) -> House:
+    house = House(root)
+    files = {"probe.py": PROBE}
+    for name, extra in (("hangs", HANG), ("eats", EAT)):
+        files |= {f"{name}/tiny.c": C, f"{name}/setup.py": SETUP.format(extra=extra), f"{name}/pyproject.toml": TOML}
+    write(house.paths.files, files)
+    write(house.paths.source("app"), {"main.py": APP})
+    nodes = [
+        NodeSpec(
+            "brute", Code(repos.smart("brute"), "main", repos.commit("brute", {"install.py": BRUTE.format(url=index)}))
+        ),
+        NodeSpec(
+            "old",
+            Code(repos.smart("old"), "main", repos.commit("old", {"requirements.txt": "old-fashioned\n"})),
+            optional=True,
+            consequence="the Old workflow will not load",
+        ),
+    ]
+    packages = ["setuptools", "fake-torch==2.0"]
+    env = PythonSpec("app", sys.executable, packages, index={"local": index}, freeze=["setuptools", "fake-torch"])
+    needs = command("", "", "env").needs
+    house.stages[:] = [
+        Stage("env", "python", "Packages", [], env),
+        Stage(
+            "nodes",
+            "nodes",
+            "Nodes",
+            needs,
+            NodesSpec("app/nodes", "app", ["fake-torch"], [], {"local": index}, "first-index", nodes),
+        ),
+        kernel("hangs", 2.0, "pictures take twice as long"),
+        kernel("eats", 60.0, None),
+        command("broken", "echo 'error: no luck' >&2; exit 3"),
+        command("next", "true", "broken"),
+    ]
+    app, words = free_port(), [sys.executable, str(house.paths.source("app") / "main.py"), "{port}"]
+    house.services[:] = [
+        service("app", words, "nodes", "hangs?", "eats?", **web(app)),
+        service("dies", ["sh", "-c", "echo 'ImportError: No module named torch' >&2; exit 1"], "env", restarts=0),
+        service("viewer", ["true"], "next"),
+    ]
+    house.write()
+    return house
+
+
+def answers(url: str) -> bool:
+    with suppress(URLError, OSError), urlopen(url, timeout=5) as reply:
+        return bool(reply.status == 200)
+    return False
+
+
+def test_everything_goes_wrong(tmp_path: Path, index: str, repos: Repositories, control: Path) -> None:  # noqa: F811
+    house = unlucky(tmp_path / "root", index, repos)
+    site = write(tmp_path / "site", {"sitecustomize.py": LITTLE})
+    port = free_port()
+    lab = (
+        f"{control}/bin/jupyter-lab --no-browser --allow-root --port={port} --ServerApp.root_dir={house.workspace}"
+        " --IdentityProvider.token= --ServerApp.password="
+    )
+    variables = {"PYTHONPATH": f"{site}:{ROOT}", "UV_DEFAULT_INDEX": "https://pypi.org/simple", "PIP_INDEX_URL": index}
+    with supervised(house, runner=True, beside={"jupyterlab": lab}, **variables):
+        until(lambda: answers(f"http://127.0.0.1:{port}/api"), within=30, what="JupyterLab")
+        house.until({"service:app": "ready", "service:dies": "failed", "service:viewer": "failed"}, within=60)
+        house.until_phase("degraded")
+        shown = " ".join(house.firstlight("status").stdout.split())
+        assert answers(f"http://127.0.0.1:{port}/api"), "JupyterLab stays up"
+        expected = {
+            "hangs": ("degraded", "hangs could not be compiled: uv did not end in time", "pictures take twice as long"),
+            "eats": (
+                "degraded",
+                "and only 270 MB were free for it; use a machine with more memory",
+                "app goes without eats",
+            ),
+            "nodes": (
+                "degraded",
+                "brute: moved fake-torch from 2.0 to 1.0; put back",
+                "the Old workflow will not load",
+            ),
+            "broken": (
+                "failed",
+                "sh ended with 3 at once: error: no luck",
+                "Viewer cannot start; JupyterLab and everyth",
+            ),
+        }
+        for name, (state, message, consequence) in expected.items():
+            stage = house.stage(name)
+            assert (stage.state, stage.repair) == (state, f"firstlight retry {name}")
+            assert message in stage.message and stage.consequence is not None and consequence in stage.consequence
+            for text in (message, consequence, f"to repair: firstlight retry {name}"):
+                assert text in shown
+        blocked, viewer, dies = house.stage("next"), house.service("viewer"), house.service("dies")
+        assert blocked.state == "blocked" and blocked.consequence and blocked.repair == "firstlight retry broken"
+        assert viewer.consequence and viewer.repair == "firstlight retry broken"
+        assert "ended at once, last with: ImportError: No module named torch" in dies.message
+        assert "dies failed: ended at once" in shown and "to repair: firstlight retry service:dies" in shown
+        log = Path(house.paths.logs, "app.log").read_text()
+        assert "started with\n" in log, "without the arguments of kernels that do not work"
