@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, ImageNotFound
+from docker.models.images import Image
 
 from images.trouble import Trouble
+from manifests.load import Loaded
 
 OLDEST_DOCKER = (23,)
 OLDEST_BUILDX = (0, 13)
@@ -42,6 +44,15 @@ def _absent(error: Exception) -> Trouble:
     elif "refused" in reason:
         reason = "nothing listens there"
     return Trouble(f"no Docker answers at {where}", reason, START)
+
+
+def image(client: docker.DockerClient, reference: str, loaded: Loaded) -> Image:
+    """The image of `loaded` that is called `reference` here. Raises Trouble when there is none."""
+    try:
+        found: Image = client.images.get(reference)
+    except ImageNotFound:
+        raise Trouble(f"there is no image {reference}", "", f"`{loaded.verb('build')}` makes it") from None
+    return found
 
 
 @dataclass(frozen=True)

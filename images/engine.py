@@ -279,9 +279,9 @@ def run_build(
         from images import testing
 
         assert registry is not None
-        if not testing.passed(built.tag) and (code := testing.run_test(loaded, image=built.tag)):
+        if not testing.passed(loaded, built.tag) and (code := testing.run_test(loaded, image=built.tag)):
             return code
-        pushing.push(built.tag, registry)
+        pushing.push(loaded, built.tag, registry)
         return 0
 
     return told(action)

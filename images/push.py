@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -134,21 +134,22 @@ def target(tag: str, registry: str) -> tuple[str, str]:
     return f"{registry.rstrip('/')}/{name.rpartition('/')[2]}", version
 
 
-def push(tag: str, registry: str, *, client: docker.DockerClient | None = None, out: TextIO | None = None) -> Pushed:
-    """Push local image `tag` to `registry` (`HOST[/PATH]`), with the docker configuration's login. Raises Trouble."""
+def push(
+    loaded: Loaded, tag: str, registry: str, *, client: docker.DockerClient | None = None, out: TextIO | None = None
+) -> Pushed:
+    """Push the manifest's local image `tag` to `registry` (`HOST[/PATH]`), with the docker configuration's login.
+
+    Raises Trouble.
+    """
     out = out or sys.stdout
     client = client or daemon.connect(timeout=600)
     repository, version = target(tag, registry)
-    name = tag.rpartition(":")[0]
-    try:
-        image = client.images.get(tag)
-    except ImageNotFound:
-        raise Trouble(f"there is no image {tag}", "", f"`./buildkit.py build {name}` makes it") from None
+    image = daemon.image(client, tag, loaded)
     if records.tested(image.attrs) is None:
         raise Trouble(
             f"{tag} was not pushed: it has not passed its tests",
             "",
-            f"`./buildkit.py test {name} --image {tag}`, then push again",
+            f"`{loaded.verb('test')} --image {tag}`, then push again",
         )
     reference = f"{repository}:{version}"
     print(f"pushing {reference} ({image.attrs['Size'] / 1e6:.0f} MB)", file=out, flush=True)
@@ -186,7 +187,7 @@ def run_push(loaded: Loaded, *, registry: str, tag: str | None = None, lock: Loc
     revision = (lock or locks.read(loaded)).revision
 
     def action() -> int:
-        push(engine.tags(loaded.manifest.name, revision, tag)[0], registry)
+        push(loaded, engine.tags(loaded.manifest.name, revision, tag)[0], registry)
         return 0
 
     return told(action)

@@ -22,6 +22,7 @@ from docker.types import DeviceRequest, Mount
 
 from images import daemon
 from images.trouble import Trouble, told
+from init import address
 from manifests.load import Loaded
 
 HOST = "127.0.0.1"
@@ -98,7 +99,7 @@ def start(
     `keep`: Docker starts it again when it ends by itself, and after a reboot.
     """
     manifest = loaded.manifest
-    _have(client, image, manifest.name)
+    _have(client, image, loaded)
     name = name or f"firstlight-{manifest.name}"
     mounts, values = [mount(volume, manifest.name)], dict(env or {})
     bundle = daemon.ca_bundle()
@@ -126,15 +127,15 @@ def start(
     return container
 
 
-def _have(client: docker.DockerClient, image: str, name: str) -> None:
+def _have(client: docker.DockerClient, image: str, loaded: Loaded) -> None:
     """Pull an image that names its registry; one without is only ever our own. Raises Trouble."""
-    try:
+    host, path, _ = image.partition("/")
+    if not path or not (set(".:") & set(host)):
+        daemon.image(client, image, loaded)
+        return
+    with contextlib.suppress(ImageNotFound):
         client.images.get(image)
         return
-    except ImageNotFound:
-        host = image.partition("/")[0]
-        if "/" not in image or not (set(".:") & set(host)):
-            raise Trouble(f"there is no image {image}", "", f"`./buildkit.py build {name}` makes it") from None
     print(f"pulling {image}", flush=True)
     try:
         client.images.pull(image)
@@ -217,12 +218,22 @@ def inside(container: Container, *argv: str) -> tuple[int, str]:
     return code or 0, output.decode(errors="replace") if isinstance(output, bytes) else ""
 
 
-def token(container: Container) -> str:
-    """The container's token, asked of its own `firstlight token`. Raises Trouble."""
-    code, output = inside(container, "firstlight", "token")
+def token(container: Container, *options: str) -> str:
+    """What the container's own `firstlight token` says. Raises Trouble."""
+    code, output = inside(container, "firstlight", "token", *options)
     if code:
         raise Trouble("the container does not tell its token", output, f"`docker logs {container.name}` says more")
     return output.strip()
+
+
+def addresses(container: Container) -> list[tuple[str, str]]:
+    """Title and address, token included, of everything that can be opened: JupyterLab first. Raises Trouble."""
+
+    def here(found: re.Match[str]) -> str:
+        return f"http://{HOST}:{published(container, int(found[1]))}"
+
+    pairs = [line.partition(": ") for line in token(container, "--url").splitlines()]
+    return [(title, re.sub(r"^http://localhost:(\d+)", here, url)) for title, _, url in pairs]
 
 
 def run(
@@ -244,15 +255,16 @@ def run(
     )
     try:
         url = f"http://{HOST}:{published(container, loaded.manifest.jupyter.port)}"
+        url += address.prefix(values).rstrip("/")
         wait_for(container, lambda: jupyter_answers(url), "JupyterLab answers", JUPYTER_WITHIN)
-        print(f"JupyterLab answers after {time.monotonic() - began:.1f} s: {url}/lab?token={token(container)}")
-        for key, service in loaded.manifest.services.items():
-            if service.port:
-                print(f"{service.title or key}: http://{HOST}:{published(container, service.port)}{service.open}")
+        (lab, link), *others = addresses(container)
+        print(f"{lab} answers after {time.monotonic() - began:.1f} s: {link}")
+        for title, link in others:
+            print(f"{title}: {link}")
         wait_for(container, lambda: healthy(container), "the container is healthy", JUPYTER_WITHIN)
         if detach:
             print(f"it goes on running: `docker exec {container.name} firstlight status` asks it,")
-            print(f"`docker stop {container.name}` ends it")
+            print(f"`docker stop {container.name}` ends it, `docker rm -f {container.name}` takes it away")
             return 0
         print("Ctrl-C stops it", flush=True)
         return _follow(container)

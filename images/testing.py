@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from docker.errors import ImageNotFound
-
 from images import daemon, records
 from images.trouble import Trouble, told
 from manifests.load import Loaded
@@ -39,25 +37,15 @@ def files(loaded: Loaded) -> list[Path]:
     return found
 
 
-def passed(image: str) -> bool:
-    """Whether this image has passed its tests. Raises Trouble when there is none of this name."""
-    return records.tested(_attributes(image)) is not None
-
-
-def _attributes(image: str) -> dict[str, object]:
-    try:
-        attributes: dict[str, object] = daemon.connect().images.get(image).attrs
-    except ImageNotFound:
-        raise Trouble(
-            f"there is no image {image}", "", f"`./buildkit.py build {image.rpartition(':')[0]}` makes it"
-        ) from None
-    return attributes
+def passed(loaded: Loaded, image: str) -> bool:
+    """Whether this image of `loaded` has passed its tests. Raises Trouble when there is none of this name."""
+    return records.tested(daemon.image(daemon.connect(), image, loaded).attrs) is not None
 
 
 def test(loaded: Loaded, image: str) -> int:
     """Run the tests of `loaded` against `image` and remember whether it passed; exit code 0 or 1. Raises Trouble."""
     places = files(loaded)
-    attributes = _attributes(image)
+    attributes = daemon.image(daemon.connect(), image, loaded).attrs
     names = [place.stem.removeprefix("test_") for place in places]
     print(f"testing {image}: {', '.join(names)}", flush=True)
     argv = [

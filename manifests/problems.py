@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -121,8 +120,3 @@ def _line(file: Path, number: int) -> str:
         return ""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[number - 1] if number <= len(lines) else ""
-
-
-def relative(file: Path, folder: Path) -> str:
-    """`file` as written from `folder`, with `/`."""
-    return Path(os.path.relpath(file, folder)).as_posix()

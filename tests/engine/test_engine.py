@@ -122,7 +122,7 @@ def test_a_cache_in_a_registry_is_written_and_read(
         ("No solution found when resolving dependencies", "python.envs"),
         ('process "/bin/sh" did not complete successfully: exit code: 137', "for want of memory"),
         ("pull access denied, repository does not exist", "docker login"),
-        ("hash mismatch for numpy", "lock NAME --update"),
+        ("hash mismatch for numpy", "do not go on before you know why"),
         ("error getting credentials - err: exec: not found", "credential helper"),
         ("toomanyrequests: You have reached your pull rate limit", "limits anonymous pulls"),
         ("failed to calculate checksum of ref x", "render again"),

@@ -10,6 +10,7 @@ import pytest
 
 from images import daemon, push, records
 from images.trouble import Trouble
+from manifests import load
 from tests.images.registry import Registry
 
 Login = pytest.MonkeyPatch
@@ -25,7 +26,7 @@ def passed(small: str, docker: docker_sdk.DockerClient) -> str:
 def sent(image: str, registry: str) -> tuple[push.Pushed, str]:
     out = io.StringIO()
     client = daemon.connect()
-    return push.push(image, registry, client=client, out=out), out.getvalue()
+    return push.push(load.load("demo"), image, registry, client=client, out=out), out.getvalue()
 
 
 def test_what_arrives_is_what_was_built(
@@ -44,7 +45,7 @@ def test_an_untested_image_stays_here(small: str, registry: Registry, monkeypatc
         sent(small, f"{registry.host}/never")
     assert str(caught.value) == (
         "error: firstlight-small:1 was not pushed: it has not passed its tests\n"
-        "hint: `./buildkit.py test firstlight-small --image firstlight-small:1`, then push again"
+        "hint: `./buildkit.py test demo --image firstlight-small:1`, then push again"
     )
 
 
@@ -72,9 +73,7 @@ def test_a_registry_that_is_not_there_is_explained(passed: str) -> None:
 
 
 def test_an_image_that_does_not_exist_is_explained(registry: Registry) -> None:
-    with pytest.raises(
-        Trouble, match=r"there is no image firstlight-none:1\nhint: `./buildkit.py build firstlight-none`"
-    ):
+    with pytest.raises(Trouble, match=r"there is no image firstlight-none:1\nhint: `./buildkit.py build demo`"):
         sent("firstlight-none:1", registry.host)
 
 

@@ -55,18 +55,18 @@ def test_passing_opens_the_way_to_the_registry(
     child: Loaded, small: str, registry: Registry, monkeypatch: pytest.MonkeyPatch, docker: docker_sdk.DockerClient
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
-    assert not testing.passed(small)
+    assert not testing.passed(child, small)
     assert testing.run_test(child, image=small) == 0
-    assert testing.passed(small)
+    assert testing.passed(child, small)
     assert records.tested(docker.images.get(small).attrs) is not None
-    assert push.push(small, f"{registry.host}/tested").digest
+    assert push.push(child, small, f"{registry.host}/tested").digest
 
 
 def test_failing_closes_it_again(child: Loaded, small: str, docker: docker_sdk.DockerClient) -> None:
     records.remember(docker.images.get(small).attrs, small, [])
     (child.path.parent / "test_young.py").write_text("def test_young() -> None:\n    assert False\n")
     assert testing.run_test(child, image=small) == 1
-    assert not testing.passed(small)
+    assert not testing.passed(child, small)
 
 
 def test_no_test_at_all_is_no_pass(child: Loaded, small: str) -> None:
@@ -79,7 +79,7 @@ def test_an_image_that_is_not_there_is_explained(child: Loaded, capsys: pytest.C
     assert testing.run_test(child) == 1
     assert capsys.readouterr().err.splitlines()[-2:] == [
         "error: there is no image child:dev",
-        "hint: `./buildkit.py build child` makes it",
+        f"hint: `./buildkit.py build {child.path}` makes it",
     ]
 
 

@@ -45,6 +45,9 @@ def test_detached_it_goes_on_and_is_started_again(words: list[str], docker: dock
     assert done.returncode == 0, done.stderr
     with urllib.request.urlopen(address(done.stdout), timeout=20) as answer:
         assert answer.status == 200
+    token = address(done.stdout).partition("token=")[2]
+    assert re.search(rf"^Portal: http://127.0.0.1:\d+/\?token={token}$", done.stdout, re.MULTILINE)
+    assert re.search(rf"^Lightbox: http://127.0.0.1:\d+/\?token={token}$", done.stdout, re.MULTILINE)
     container = docker.containers.get(NAME)
     assert container.status == "running"
     assert container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
