@@ -11,10 +11,13 @@ from tests.bench.table import Section
 
 SIZE = int(os.environ.get("FIRSTLIGHT_BENCH_BYTES", "3700000000"))
 OURS = "firstlight"
+SCRATCH = Path(__file__).parents[2] / ".cache"
+"""On the disk of the checkout: the system's folder for temporary files may be memory."""
 
 
 def measure() -> Section:
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         rows = fetch.run(Path(folder), SIZE)
     section = Section(
         "Downloads",
@@ -27,6 +30,6 @@ def measure() -> Section:
     for case in dict.fromkeys(row.case for row in rows):
         own = next((row for row in rows if row.case == case and row.tool.lower().startswith(OURS)), None)
         if own is not None:
-            aim = 0.95 if "throttled" in case and "un" not in case else 1.0
+            aim = 1.0 if case == "unthrottled" else 0.95
             section.verdicts.append((f"{case}: ours", f"{own.ratio:.2f}", f"≥ {aim:.2f}", own.ratio >= aim))
     return section
