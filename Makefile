@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILDKIT := $(BIN)/python buildkit.py
 
-.PHONY: help setup demo check lock render build test push build-and-push run doctor bench lint format requirements clean
+.PHONY: help setup demo check lock render build test push build-and-push run doctor bench lint format requirements docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ requirements: setup ## pin what pyproject.toml asks for, with hashes
 	@set -- --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml -o requirements.txt; \
 	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml --group test -o requirements-dev.txt
+
+docs: setup ## write manifests/schema.json and docs/manifest.md from the model
+	@$(BIN)/python -m manifests.reference
 
 clean: ## remove what was made here: .venv, build, .demo, .cache
 	@rm -rf .venv build .demo .cache .mypy_cache .ruff_cache
