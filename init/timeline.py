@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 from init import eta, lines
 from init.graph import SERVICE
-from init.journal import events
+from init.journal import STATE, events
 
 BEGINS = frozenset({"running", "verifying", "starting"})
 ENDS = frozenset({"done", "ready", "skipped", "degraded", "failed", "stopped"})
@@ -74,7 +75,14 @@ def read(folder: Path, boot: str | None = None) -> History | None:
         boot = names[-1 - back] if back < len(names) else None
     elif boot is None:
         boot = names[-1] if names else None
-    return history(starts[boot]) if boot in names and boot is not None else None
+    if boot is None or boot not in names:
+        return None
+    past = history(starts[boot])
+    if boot == names[-1] and any(span.end is None for span in past.spans):
+        # What runs has no event yet; the state was written while it ran.
+        with contextlib.suppress(OSError):
+            past.last = max(past.last, (folder / STATE).stat().st_mtime - past.started)
+    return past
 
 
 def history(found: Iterable[dict[str, Any]]) -> History:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -212,7 +211,3 @@ def _poke(path: Path) -> None:
     with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-
-
-def json_of(text: str) -> Any:
-    return json.loads(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from init import picture, timeline
-from init.journal import EVENTS
+from init.journal import EVENTS, STATE
 from tests.runner.support import House
 
 
@@ -126,6 +127,16 @@ def test_blame_has_the_slowest_first(tmp_path: Path) -> None:
     lines = [line.split() for line in house.firstlight("blame").stdout.splitlines()]
     assert [line[2:4] for line in lines] == [["*", "a"], ["*", "b"], ["*", "service:app"], ["c", "began"]]
     assert lines[1][-2:] == ["behind", "a"]
+
+
+def test_what_runs_lasts_until_the_state_was_written(tmp_path: Path) -> None:
+    starts = [boot(), event(1, "stage", id="a", state="running")]
+    (tmp_path / EVENTS).write_text("".join(json.dumps(line) + "\n" for line in starts))
+    (tmp_path / STATE).write_text("{}")
+    os.utime(tmp_path / STATE, (1031.0, 1031.0))
+    past = timeline.read(tmp_path)
+    assert past is not None
+    assert past.took("a") == 30.0
 
 
 def test_without_events_there_is_nothing_to_tell(tmp_path: Path) -> None:
