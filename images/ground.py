@@ -53,26 +53,39 @@ def control_digest(folder: Path, more: list[str]) -> str:
 
 def install_control(folder: Path, environ: Mapping[str, str], more: list[str] | None = None) -> None:
     """Make the control environment in `folder`, with `more` requirements beside the pinned ones. Raises GroundError."""
-    uv, watched = find_uv(environ), sys.stderr.isatty()
-    env = {**environ, "UV_NATIVE_TLS": "1"}
+    uv = find_uv(environ)
+    env = {**environ, "UV_NATIVE_TLS": "1", "UV_NO_PROGRESS": "1"}
     env.pop("VIRTUAL_ENV", None)
     listed = folder.parent / f".{folder.name}.requirements.txt"
     listed.write_text(requirements(), encoding="utf-8")
     python = ["--python", str(folder)]
-    install = [uv, "pip", "install", "--no-config", "--compile-bytecode", *python]
+    install = [uv, "pip", "install", "--no-config", "--quiet", "--compile-bytecode", *python]
     commands = [
         [uv, "venv", "--no-config", "--quiet", "--clear", "--python", base_python(), str(folder)],
         [*install, "-r", str(listed)],
     ]
     if more:
         commands.append([*install, "--", *more])
-    for command in commands:
-        # On a terminal uv shows its own progress; elsewhere only what went wrong is worth a line.
-        done = subprocess.run(command, env=env, stderr=None if watched else subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            shutil.rmtree(folder, ignore_errors=True)
-            reason = "see above" if watched else done.stderr.strip()
-            raise GroundError(f"JupyterLab's environment cannot be installed:\n{reason}")
+    with _waiting(f"Installing JupyterLab's environment into {folder.parent.parent} (once)"):
+        for command in commands:
+            done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode != 0:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise GroundError(f"JupyterLab's environment cannot be installed:\n{done.stdout.strip()}")
+
+
+@contextmanager
+def _waiting(words: str) -> Iterator[None]:
+    """A line with the seconds so far, gone at the end; where there is no terminal, the words."""
+    if not sys.stdout.isatty():
+        print(f"{words} …", flush=True)
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as shown:
+        shown.add_task(words, total=None)
+        yield
 
 
 def base_python() -> str:

@@ -83,7 +83,6 @@ def _control(home: Path, more: list[str], environ: Mapping[str, str]) -> None:
     wanted = ground.control_digest(control, more)
     if (control / "bin" / "supervisord").exists() and marker.exists() and marker.read_text().strip() == wanted:
         return
-    print("Installing JupyterLab's environment (once for this folder) …", flush=True)
     marker.unlink(missing_ok=True)
     ground.install_control(control, environ, more)
     marker.write_text(wanted + "\n")
