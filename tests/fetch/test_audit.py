@@ -50,6 +50,7 @@ def test_progress_in_one_line() -> None:
     some = Progress(12_300_000_000, 35_600_000_000, 410e6, 3, False)
     assert sentence(some) == "12.3 GB of 35.6 GB, 410.0 MB/s, 3 files left"
     assert sentence(Progress(0, None, 0.0, 1, False, failed=["a.bin"])) == "0 B, 1 file left, failed: a.bin"
+    assert sentence(Progress(0, 5, 0.0, 2, False)) == "waiting for its turn, 2 files"
     assert sentence(Progress(5, 5, 0.0, 2, True)) == "verifying the last 2 files"
     assert sentence(Progress(0, 5, 0.0, 2, False, waiting_for="pod-b")) == "waiting: pod-b fetches on this volume"
 
