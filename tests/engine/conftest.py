@@ -7,7 +7,7 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-from images import engine, records
+from images import buildx, records
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,6 @@ def small(base: str, docker: docker_sdk.DockerClient, tmp_path_factory: pytest.T
     (folder / "Dockerfile").write_text(
         "ARG BASE\nFROM ${BASE}\nRUN echo something > /something\nLABEL firstlight=small\n"
     )
-    extras = engine.Extras(provenance=True, compression="zstd")
-    engine.build_folder(folder, ["firstlight-small:1", "firstlight-small:dev"], extras, arguments={"BASE": base})
+    extras = buildx.Extras(provenance=True, compression="zstd")
+    buildx.build(folder, ["firstlight-small:1", "firstlight-small:dev"], extras, arguments={"BASE": base})
     return "firstlight-small:1"

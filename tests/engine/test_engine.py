@@ -9,7 +9,7 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-from images import daemon, engine, remedies
+from images import buildx, daemon, engine, remedies
 from images.trouble import Trouble
 from tests.images.registry import Registry
 
@@ -21,11 +21,9 @@ def folder(tmp_path: Path, dockerfile: str) -> Path:
     return tmp_path
 
 
-def build(tmp_path: Path, base: str, dockerfile: str, extras: engine.Extras | None = None) -> str:
+def build(tmp_path: Path, base: str, dockerfile: str, extras: buildx.Extras | None = None) -> str:
     place = folder(tmp_path, dockerfile)
-    return engine.build_folder(
-        place, ["firstlight-try:1"], extras or engine.Extras(), arguments={"BASE": base}, what="try"
-    )
+    return buildx.build(place, ["firstlight-try:1"], extras or buildx.Extras(), arguments={"BASE": base}, what="try")
 
 
 def test_tags_name_the_content() -> None:
@@ -48,7 +46,7 @@ def test_a_generator_out_of_reach_costs_the_sbom_only(
     monkeypatch: pytest.MonkeyPatch, docker: docker_sdk.DockerClient
 ) -> None:
     monkeypatch.setenv("FIRSTLIGHT_SBOM_GENERATOR", "127.0.0.1:9/none:1")
-    extras, words = engine.extras(OWN, "demo", None)
+    extras, words = buildx.extras(OWN, "demo", None)
     assert (extras.provenance, extras.compression, extras.sbom) == (True, "zstd", None)
     assert words == [
         "no SBOM: its generator 127.0.0.1:9/none:1 is out of reach (FIRSTLIGHT_SBOM_GENERATOR names another)"
@@ -58,7 +56,7 @@ def test_a_generator_out_of_reach_costs_the_sbom_only(
 def test_secrets_are_named_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
     monkeypatch.delenv("CIVITAI_TOKEN", raising=False)
-    argv = engine.command(Path("x"), ["a:1"], engine.Extras(), metadata=Path("m"))
+    argv = buildx.command(Path("x"), ["a:1"], buildx.Extras(), metadata=Path("m"))
     assert "--secret=id=hf_token,env=HF_TOKEN" in argv
     assert not [word for word in argv if "verysecret" in word or "civitai" in word]
 
@@ -67,7 +65,7 @@ def test_the_ca_bundle_is_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     bundle = tmp_path / "ca.pem"
     bundle.write_text("")
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    assert f"--secret=id=ca,src={bundle}" in engine.command(Path("x"), ["a:1"], engine.Extras(), metadata=Path("m"))
+    assert f"--secret=id=ca,src={bundle}" in buildx.command(Path("x"), ["a:1"], buildx.Extras(), metadata=Path("m"))
 
 
 def test_an_image_has_zstd_layers_provenance_and_no_trace_of_the_ca(
@@ -75,7 +73,7 @@ def test_an_image_has_zstd_layers_provenance_and_no_trace_of_the_ca(
 ) -> None:
     bundle = "/etc/ssl/certs/ca-certificates.crt"
     text = f"RUN --mount=type=secret,id=ca,target={bundle} test -s {bundle}; date +%s%N > /stamp\n"
-    digest = build(tmp_path, base, text, engine.Extras(provenance=True, compression="zstd"))
+    digest = build(tmp_path, base, text, buildx.Extras(provenance=True, compression="zstd"))
     assert docker.images.get("firstlight-try:1").id == digest
     raw = subprocess.run(["docker", "save", "firstlight-try:1"], capture_output=True, check=True).stdout
     assert b"vnd.oci.image.layer.v1.tar+zstd" in raw
@@ -106,10 +104,10 @@ def test_a_cache_in_a_registry_is_written_and_read(
     docker: docker_sdk.DockerClient, base: str, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
-    extras, _ = engine.extras(OWN, "try", f"{registry.host}/fl", sbom=False)
+    extras, _ = buildx.extras(OWN, "try", f"{registry.host}/fl", sbom=False)
     assert (extras.cache_from, extras.cache_to) == (None, f"{registry.host}/fl/try:cache")
     build(tmp_path, base, f"RUN echo {tmp_path.name} > /x\n", extras)
-    assert engine.extras(OWN, "try", f"{registry.host}/fl", sbom=False)[0].cache_from == f"{registry.host}/fl/try:cache"
+    assert buildx.extras(OWN, "try", f"{registry.host}/fl", sbom=False)[0].cache_from == f"{registry.host}/fl/try:cache"
 
 
 @pytest.mark.parametrize(
