@@ -1,71 +1,24 @@
-"""An image as a container on this machine: its ports, its workspace, and the address of its JupyterLab."""
+"""The verb `run`: a container of an image, and the addresses of what is in it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
 
-import docker
-from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
-from docker.types import DeviceRequest, Mount
 
-from images import daemon
+from images import containers, daemon
+from images.containers import HOST, published, wait_for
 from images.trouble import Trouble, told
 from init import address
 from manifests.load import Loaded
 
-HOST = "127.0.0.1"
-LABEL = "firstlight.image"
-CA_IN_CONTAINER = "/etc/ssl/certs/ca-certificates.crt"
 JUPYTER_WITHIN = 120.0
 """Seconds until JupyterLab has to answer."""
-
-
-def ports(loaded: Loaded) -> list[int]:
-    """The public ports of an image: JupyterLab's first."""
-    manifest = loaded.manifest
-    services = [service.port for service in manifest.services.values() if service.port]
-    return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, manifest.portal.port, *services]))
-
-
-def host_port(wanted: int) -> int:
-    """`wanted` if it is free on this machine, else any free one."""
-    for candidate in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, candidate))
-            return int(probe.getsockname()[1])
-    raise Trouble("no port is free on this machine")
-
-
-def mount(volume: str | None, name: str) -> Mount:
-    """The workspace: a folder (it has a `/`, or starts with `.` or `~`) or a named volume. Raises Trouble."""
-    if volume and ("/" in volume or volume[0] in ".~"):
-        folder = Path(volume).expanduser().resolve()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Trouble(
-                f"{volume} cannot be the workspace", str(error), "give a folder that exists, or a volume's name"
-            ) from None
-        return Mount("/workspace", str(folder), type="bind")
-    named = volume or f"firstlight-{name}"
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", named):
-        raise Trouble(
-            f"{named!r} is no volume's name", "letters, digits and `_.-` make one", "a folder is written with a `/`"
-        )
-    return Mount("/workspace", named, type="volume")
 
 
 def environment(pairs: list[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -81,212 +34,14 @@ def environment(pairs: list[str], environ: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def start(
-    loaded: Loaded,
-    image: str,
-    *,
-    client: docker.DockerClient,
-    volume: str | None = None,
-    env: Mapping[str, str] | None = None,
-    gpus: bool = False,
-    port_offset: int = 0,
-    name: str | None = None,
-    keep: bool = False,
-    extra: Mapping[str, Any] | None = None,
-) -> Container:
-    """A started container of `image`, its ports on loopback. Raises Trouble.
-
-    `keep`: Docker starts it again when it ends by itself, and after a reboot.
-    """
-    manifest = loaded.manifest
-    _have(client, image, loaded)
-    name = name or f"firstlight-{manifest.name}"
-    mounts, values = [mount(volume, manifest.name)], dict(env or {})
-    bundle = daemon.ca_bundle()
-    if os.environ.get("SSL_CERT_FILE") and bundle:
-        # This machine has a certificate authority of its own; downloads inside meet it too.
-        mounts.append(Mount(CA_IN_CONTAINER, str(bundle.resolve()), type="bind", read_only=True))
-        values = {"SSL_CERT_FILE": CA_IN_CONTAINER, "REQUESTS_CA_BUNDLE": CA_IN_CONTAINER} | values
-    options: dict[str, Any] = {
-        "name": name,
-        "detach": True,
-        "environment": values,
-        "mounts": mounts,
-        "ports": {f"{port}/tcp": (HOST, host_port(port + port_offset)) for port in ports(loaded)},
-        "labels": {LABEL: manifest.name},
-        "shm_size": "2g",
-    }
-    if keep:
-        options["restart_policy"] = {"Name": "unless-stopped"}
-    if gpus:
-        options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
-    try:
-        container: Container = client.containers.run(image, **(options | dict(extra or {})))
-    except APIError as error:
-        raise _refusal(error, name, gpus) from None
-    return container
-
-
-def _have(client: docker.DockerClient, image: str, loaded: Loaded) -> None:
-    """Pull an image that names its registry; one without is only ever our own. Raises Trouble."""
-    host, path, _ = image.partition("/")
-    if not path or not (set(".:") & set(host)):
-        daemon.image(client, image, loaded)
-        return
-    with contextlib.suppress(ImageNotFound):
-        client.images.get(image)
-        return
-    print(f"pulling {image}", flush=True)
-    try:
-        client.images.pull(image)
-    except APIError as error:
-        reason = str(error.explanation or error)
-        raise Trouble(f"{image} was not pulled", reason, "check its name, and `docker login HOST`") from None
-
-
-def _refusal(error: APIError, name: str, gpus: bool) -> Trouble:
-    reason = str(error.explanation or error)
-    if "is already in use" in reason:
-        return Trouble(
-            f"a container {name} is there already", "", f"`docker rm -f {name}` ends it; its workspace volume stays"
-        )
-    if gpus and re.search(r"device driver|nvidia|gpu", reason, re.IGNORECASE):
-        return Trouble(
-            "Docker has no access to a GPU here", reason, "install the NVIDIA container toolkit, or leave --gpus away"
-        )
-    return Trouble(
-        f"container {name} did not start", reason, f"`docker logs {name}` and `./buildkit.py doctor` say more"
-    )
-
-
-def published(container: Container, port: int) -> int:
-    """The port of this machine that leads to `port` of the container."""
-    container.reload()
-    bound = (container.attrs["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
-    if not bound:
-        raise _ended(container)
-    return int(bound[0]["HostPort"])
-
-
-def log_tail(container: Container, lines: int | Literal["all"] = 15) -> str:
-    """The last lines of what the container said."""
-    text = container.logs(tail=lines)
-    return text.decode(errors="replace") if isinstance(text, bytes) else ""
-
-
-def _ended(container: Container) -> Trouble:
-    tail = log_tail(container)
-    state = container.attrs["State"]
-    return Trouble(
-        f"container {container.name} ended with exit code {state.get('ExitCode')}",
-        tail,
-        f"`docker logs {container.name}` has it all",
-    )
-
-
-def wait_for(container: Container, answers: Callable[[], bool], what: str, within: float) -> None:
-    """Until `answers()`. Raises Trouble when the container ends before, or after `within` seconds."""
-    deadline = time.monotonic() + within
-    while not answers():
-        container.reload()
-        if container.status in ("exited", "dead"):
-            raise _ended(container)
-        if time.monotonic() > deadline:
-            tail = log_tail(container)
-            raise Trouble(f"{what} not within {within:.0f} s", tail, f"`docker logs {container.name}` has it all")
-        time.sleep(0.1)
-
-
-def jupyter_answers(url: str) -> bool:
-    """Whether JupyterLab answers at `url` (without a trailing slash)."""
-    try:
-        with urllib.request.urlopen(f"{url}/api", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def healthy(container: Container) -> bool:
-    """Docker's opinion, of the image's HEALTHCHECK."""
-    container.reload()
-    return bool(container.attrs["State"].get("Health", {}).get("Status", "healthy") == "healthy")
-
-
-def inside(container: Container, *argv: str) -> tuple[int, str]:
-    """Exit code and output of a program in the container."""
-    code, output = container.exec_run(list(argv))
-    return code or 0, output.decode(errors="replace") if isinstance(output, bytes) else ""
-
-
-def token(container: Container, *options: str) -> str:
-    """What the container's own `firstlight token` says. Raises Trouble."""
-    code, output = inside(container, "firstlight", "token", *options)
-    if code:
-        raise Trouble("the container does not tell its token", output, f"`docker logs {container.name}` says more")
-    return output.strip()
-
-
 def addresses(container: Container) -> list[tuple[str, str]]:
     """Title and address, token included, of everything that can be opened: JupyterLab first. Raises Trouble."""
 
     def here(found: re.Match[str]) -> str:
         return f"http://{HOST}:{published(container, int(found[1]))}"
 
-    pairs = [line.partition(": ") for line in token(container, "--url").splitlines()]
+    pairs = [line.rpartition(": ") for line in containers.token(container, "--url").splitlines()]
     return [(title, re.sub(r"^http://localhost:(\d+)", here, url)) for title, _, url in pairs]
-
-
-def run(
-    loaded: Loaded,
-    image: str,
-    *,
-    volume: str | None = None,
-    env: list[str] | None = None,
-    gpus: bool = False,
-    detach: bool = False,
-    port_offset: int = 0,
-) -> int:
-    """Start `image`, print the address of its JupyterLab, and follow it until Ctrl-C stops it. Raises Trouble."""
-    client = daemon.connect()
-    began = time.monotonic()
-    values = environment(env or [], os.environ)
-    container = start(
-        loaded, image, client=client, volume=volume, env=values, gpus=gpus, port_offset=port_offset, keep=detach
-    )
-    try:
-        url = f"http://{HOST}:{published(container, loaded.manifest.jupyter.port)}"
-        url += address.prefix(values).rstrip("/")
-        wait_for(container, lambda: jupyter_answers(url), "JupyterLab answers", JUPYTER_WITHIN)
-        (lab, link), *others = addresses(container)
-        print(f"{lab} answers after {time.monotonic() - began:.1f} s: {link}")
-        for title, link in others:
-            print(f"{title}: {link}")
-        wait_for(container, lambda: healthy(container), "the container is healthy", JUPYTER_WITHIN)
-        if detach:
-            print(f"it goes on running: `docker exec {container.name} firstlight status` asks it,")
-            print(f"`docker stop {container.name}` ends it, `docker rm -f {container.name}` takes it away")
-            return 0
-        print("Ctrl-C stops it", flush=True)
-        return _follow(container)
-    except BaseException:
-        if not detach:
-            stop(container)
-        raise
-
-
-def _follow(container: Container) -> int:
-    if sys.stdout.isatty():
-        subprocess.run(["docker", "exec", "-it", str(container.id), "firstlight", "status", "--follow"], check=False)
-    ended = container.wait()
-    stop(container)
-    return 0 if ended.get("StatusCode", 1) in (0, 143) else 1
-
-
-def stop(container: Container) -> None:
-    """Stop and remove it; its workspace stays."""
-    with contextlib.suppress(NotFound):
-        container.stop(timeout=15)
-        container.remove(v=False, force=True)
 
 
 def run_image(
@@ -299,6 +54,43 @@ def run_image(
     detach: bool = False,
     port_offset: int = 0,
 ) -> int:
-    """The verb `run`: exit code. Without `image` it runs what was built last."""
+    """The verb `run`: exit code. Starts `image` (without one: what was built last), prints the addresses, and follows
+    it until Ctrl-C stops it."""
     chosen = image or f"{loaded.manifest.name}:dev"
-    return told(lambda: run(loaded, chosen, volume=volume, env=env, gpus=gpus, detach=detach, port_offset=port_offset))
+
+    def action() -> int:
+        client = daemon.connect()
+        began = time.monotonic()
+        values = environment(env or [], os.environ)
+        container = containers.start(
+            loaded, chosen, client=client, volume=volume, env=values, gpus=gpus, port_offset=port_offset, keep=detach
+        )
+        try:
+            url = f"http://{HOST}:{published(container, loaded.manifest.jupyter.port)}"
+            url += address.prefix(values).rstrip("/")
+            wait_for(container, lambda: containers.jupyter_answers(url), "JupyterLab answers", JUPYTER_WITHIN)
+            (lab, link), *others = addresses(container)
+            print(f"{lab} answers after {time.monotonic() - began:.1f} s: {link}")
+            for title, link in others:
+                print(f"{title}: {link}")
+            wait_for(container, lambda: containers.healthy(container), "the container is healthy", JUPYTER_WITHIN)
+            if detach:
+                print(f"it goes on running: `docker exec {container.name} firstlight status` asks it,")
+                print(f"`docker stop {container.name}` ends it, `docker rm -f {container.name}` takes it away")
+                return 0
+            print("Ctrl-C stops it", flush=True)
+            return _follow(container)
+        except BaseException:
+            if not detach:
+                containers.stop(container)
+            raise
+
+    return told(action)
+
+
+def _follow(container: Container) -> int:
+    if sys.stdout.isatty():
+        subprocess.run(["docker", "exec", "-it", str(container.id), "firstlight", "status", "--follow"], check=False)
+    ended = container.wait()
+    containers.stop(container)
+    return 0 if ended.get("StatusCode", 1) in (0, 143) else 1

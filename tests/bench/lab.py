@@ -14,7 +14,7 @@ from datetime import datetime
 import docker
 from docker.models.containers import Container
 
-from images import bases, daemon, engine, running
+from images import bases, containers, daemon, engine
 from manifests import load, lock
 from tests.bench.table import Section, spread
 from tests.origin.demo import publish
@@ -49,7 +49,7 @@ def whole(client: docker.DockerClient, tag: str, origin: Origin) -> Iterator[Con
     """The image as users start it, on a new workspace."""
     name = f"firstlight-bench-{secrets.token_hex(3)}"
     volume = client.volumes.create(name)
-    container = running.start(
+    container = containers.start(
         load.load("demo"), tag, client=client, volume=name, env={"HF_ENDPOINT": origin.url}, name=name
     )
     try:
@@ -64,7 +64,7 @@ def alone(client: docker.DockerClient, tag: str) -> Iterator[Container]:
     """JupyterLab and nothing else, from the same files."""
     command = "/opt/firstlight/control/bin/jupyter"
     container = client.containers.run(
-        tag, BARE, entrypoint=["tini", "--", command], detach=True, ports={f"{PORT}/tcp": (running.HOST, 0)}
+        tag, BARE, entrypoint=["tini", "--", command], detach=True, ports={f"{PORT}/tcp": (containers.HOST, 0)}
     )
     try:
         yield container
@@ -76,8 +76,8 @@ def seconds(container: Container) -> float:
     """From the container's start, as Docker noted it, until JupyterLab answers 200."""
     container.reload()
     begun = container.attrs["State"]["StartedAt"]
-    port = running.published(container, PORT)
-    request = f"http://{running.HOST}:{port}/api"
+    port = containers.published(container, PORT)
+    request = f"http://{containers.HOST}:{port}/api"
 
     def answers() -> bool:
         try:

@@ -11,7 +11,7 @@ import docker as docker_sdk
 import pytest
 from docker.models.containers import Container
 
-from images import running
+from images import containers, running
 from images.trouble import Trouble
 from manifests import load
 from manifests.load import Loaded
@@ -26,7 +26,7 @@ def loaded() -> Loaded:
 def idle(docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: Path) -> Iterator[Container]:
     """A container of the small image that does nothing, with the demo's ports."""
     name = f"firstlight-test-idle-{secrets.token_hex(3)}"
-    container = running.start(
+    container = containers.start(
         loaded,
         small,
         client=docker,
@@ -44,23 +44,23 @@ def test_ports_are_on_loopback_and_the_workspace_is_the_folder(
 ) -> None:
     idle.reload()
     bound = idle.attrs["NetworkSettings"]["Ports"]
-    assert set(bound) == {f"{port}/tcp" for port in running.ports(loaded)}
+    assert set(bound) == {f"{port}/tcp" for port in containers.ports(loaded)}
     assert {place[0]["HostIp"] for place in bound.values()} == {"127.0.0.1"}
     idle.exec_run(["sh", "-c", 'printf %s "$COLOUR" > /workspace/colour'])
     assert (tmp_path / "workspace" / "colour").read_text() == "a $b 'c'"
 
 
 def test_jupyterlab_s_port_comes_first(loaded: Loaded) -> None:
-    assert running.ports(loaded)[0] == loaded.manifest.jupyter.port
-    assert loaded.manifest.services["lightbox"].port in running.ports(loaded)
+    assert containers.ports(loaded)[0] == loaded.manifest.jupyter.port
+    assert loaded.manifest.services["lightbox"].port in containers.ports(loaded)
 
 
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
     with socket.socket() as other:
-        other.bind((running.HOST, 0))
+        other.bind((containers.HOST, 0))
         other.listen()
         taken = other.getsockname()[1]
-        found = running.host_port(taken)
+        found = containers.host_port(taken)
         assert found not in (0, taken)
 
 
@@ -68,7 +68,7 @@ def test_a_second_container_of_the_name_is_explained(
     idle: Container, docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: Path
 ) -> None:
     with pytest.raises(Trouble, match=rf"a container {idle.name} is there already\nhint: `docker rm -f {idle.name}`"):
-        running.start(loaded, small, client=docker, volume=str(tmp_path), name=str(idle.name))
+        containers.start(loaded, small, client=docker, volume=str(tmp_path), name=str(idle.name))
 
 
 def test_a_container_that_ends_shows_its_last_words(
@@ -76,27 +76,27 @@ def test_a_container_that_ends_shows_its_last_words(
 ) -> None:
     name = f"firstlight-test-ends-{secrets.token_hex(3)}"
     ends = {"command": ["sh", "-c", "echo the plan cannot be read; exit 3"]}
-    container = running.start(loaded, small, client=docker, volume=str(tmp_path), name=name, extra=ends)
+    container = containers.start(loaded, small, client=docker, volume=str(tmp_path), name=name, extra=ends)
     try:
         with pytest.raises(Trouble, match=rf"container {name} ended with exit code 3\n  the plan cannot be read"):
-            running.wait_for(container, lambda: False, "JupyterLab answers", 30)
+            containers.wait_for(container, lambda: False, "JupyterLab answers", 30)
     finally:
         container.remove(force=True)
 
 
 def test_a_container_that_does_not_answer_in_time_shows_its_log(idle: Container) -> None:
     with pytest.raises(Trouble, match=r"JupyterLab answers not within 0 s\nhint: `docker logs"):
-        running.wait_for(idle, lambda: False, "JupyterLab answers", 0)
+        containers.wait_for(idle, lambda: False, "JupyterLab answers", 0)
 
 
 def test_an_image_that_is_not_there_is_explained(docker: docker_sdk.DockerClient, loaded: Loaded) -> None:
     with pytest.raises(Trouble, match=r"there is no image demo:none-such\nhint: `./buildkit.py build demo` makes it"):
-        running.start(loaded, "demo:none-such", client=docker, volume="x", name="firstlight-test-none")
+        containers.start(loaded, "demo:none-such", client=docker, volume="x", name="firstlight-test-none")
 
 
 def test_an_image_that_a_registry_does_not_have_is_explained(docker: docker_sdk.DockerClient, loaded: Loaded) -> None:
     with pytest.raises(Trouble, match=r"127.0.0.1:9/demo:1 was not pulled\n(.*\n)*hint: check its name"):
-        running.start(loaded, "127.0.0.1:9/demo:1", client=docker, volume="x", name="firstlight-test-none")
+        containers.start(loaded, "127.0.0.1:9/demo:1", client=docker, volume="x", name="firstlight-test-none")
 
 
 def test_gpus_that_docker_cannot_give_are_explained(
@@ -107,7 +107,7 @@ def test_gpus_that_docker_cannot_give_are_explained(
         return
     name = f"firstlight-test-gpu-{secrets.token_hex(3)}"
     with pytest.raises(Trouble, match="Docker has no access to a GPU here"):
-        running.start(loaded, small, client=docker, volume=name, name=name, gpus=True)
+        containers.start(loaded, small, client=docker, volume=name, name=name, gpus=True)
     docker.containers.get(name).remove(force=True)
     docker.volumes.get(name).remove(force=True)
 
@@ -129,12 +129,12 @@ def test_environment_that_is_none(pair: str, words: str) -> None:
 
 
 def test_volumes_and_folders(tmp_path: Path) -> None:
-    assert running.mount(None, "demo")["Source"] == "firstlight-demo"
-    assert running.mount("models", "demo")["Type"] == "volume"
-    assert running.mount(f"{tmp_path}/new", "demo")["Type"] == "bind"
+    assert containers.mount(None, "demo")["Source"] == "firstlight-demo"
+    assert containers.mount("models", "demo")["Type"] == "volume"
+    assert containers.mount(f"{tmp_path}/new", "demo")["Type"] == "bind"
     assert (tmp_path / "new").is_dir()
     with pytest.raises(Trouble, match="is no volume's name"):
-        running.mount("a b", "demo")
+        containers.mount("a b", "demo")
     (tmp_path / "file").write_text("")
     with pytest.raises(Trouble, match="cannot be the workspace"):
-        running.mount(f"{tmp_path}/file/below", "demo")
+        containers.mount(f"{tmp_path}/file/below", "demo")

@@ -17,7 +17,7 @@ import docker
 import testinfra
 from docker.models.containers import Container
 
-from images import running
+from images import containers
 from init.state import ENDED
 from manifests.load import Loaded
 from tests.waiting import until
@@ -58,11 +58,11 @@ class Machine:
 
     @cached_property
     def token(self) -> str:
-        return running.token(self.container)
+        return containers.token(self.container)
 
     def url(self, port: int, path: str = "/") -> str:
         """The address, on this machine, of a port of the container."""
-        return f"http://{running.HOST}:{running.published(self.container, port)}{path}"
+        return f"http://{containers.HOST}:{containers.published(self.container, port)}{path}"
 
     def get(
         self, port: int, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None
@@ -82,7 +82,7 @@ class Machine:
 
     def run(self, *argv: str) -> str:
         """Output of a program inside; AssertionError when it fails."""
-        code, output = running.inside(self.container, *argv)
+        code, output = containers.inside(self.container, *argv)
         assert code == 0, f"{argv} ended with {code}: {output}"
         return output
 
@@ -91,7 +91,7 @@ class Machine:
 
         def state() -> dict[str, Any] | None:
             # Exit code 1 says that something failed; what it prints is the state all the same.
-            _, said = running.inside(self.container, "firstlight", "status", "--json")
+            _, said = containers.inside(self.container, "firstlight", "status", "--json")
             data: dict[str, Any] = json.loads(said) if said.startswith("{") else {"stages": []}
             over = all(stage["state"] in ENDED for stage in data["stages"])
             up = all(service["state"] in ("ready", "failed", "stopped") for service in data.get("services", []))
@@ -101,7 +101,7 @@ class Machine:
 
     def said(self) -> str:
         """What `docker logs` shows."""
-        return running.log_tail(self.container, "all")
+        return containers.log_tail(self.container, "all")
 
     def logs(self) -> dict[str, str]:
         """Log files of the programs, by name."""
@@ -139,13 +139,13 @@ def started(
     volume = client.volumes.create(name)
     container = None
     try:
-        container = running.start(loaded, image, client=client, volume=name, env=environment, name=name, keep=keep)
+        container = containers.start(loaded, image, client=client, volume=name, env=environment, name=name, keep=keep)
         machine = Machine(container, loaded, image)
         manifest = loaded.manifest
         jupyter = machine.url(manifest.jupyter.port, "")
-        running.wait_for(container, lambda: running.jupyter_answers(jupyter), "JupyterLab answers", 60)
+        containers.wait_for(container, lambda: containers.jupyter_answers(jupyter), "JupyterLab answers", 60)
         until(lambda: machine.get(manifest.portal.port).status, within=30, what="the portal answers")
-        until(lambda: running.healthy(machine.container), within=90, what="the container is healthy")
+        until(lambda: containers.healthy(machine.container), within=90, what="the container is healthy")
         assert machine.boot_log
         yield machine
     finally:

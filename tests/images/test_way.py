@@ -11,7 +11,7 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-from images import running
+from images import containers
 from manifests import load
 from tests.images.registry import Registry
 
@@ -39,11 +39,11 @@ def test_what_make_pushes_can_be_pulled_and_comes_up(
     for name in (f"demo:{tag}", "demo:dev"):
         docker.images.remove(name, force=True)
     loaded, name = load.load("demo"), f"firstlight-test-way-{secrets.token_hex(3)}"
-    container = running.start(loaded, pulled, client=docker, volume=name, name=name)
+    container = containers.start(loaded, pulled, client=docker, volume=name, name=name)
     try:
-        url = f"http://{running.HOST}:{running.published(container, loaded.manifest.jupyter.port)}"
-        running.wait_for(container, lambda: running.jupyter_answers(url), "JupyterLab answers", 120)
-        assert running.token(container)
+        url = f"http://{containers.HOST}:{containers.published(container, loaded.manifest.jupyter.port)}"
+        containers.wait_for(container, lambda: containers.jupyter_answers(url), "JupyterLab answers", 120)
+        assert containers.token(container)
     finally:
         container.remove(force=True)
         docker.volumes.get(name).remove(force=True)
