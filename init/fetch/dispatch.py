@@ -57,6 +57,7 @@ class Dispatcher:
                 for want in list(self.board.queue.wants):
                     self._end(want, Trouble(f"the downloads stopped: {type(error).__name__}: {error}"))
         self._transfers.rest()
+        self._finish.settle(time.monotonic(), idle=True)
         self._finish.stop()
         self.board.lease.release()
         for pool in (self._asking, self._looking):
@@ -82,6 +83,7 @@ class Dispatcher:
         self._admit()
         self._pump(now)
         self._report(now)
+        self._finish.settle(now, idle=not board.queue.jobs)
         if board.queue.jobs or self._finish.pending:
             self._busy = now
         elif board.lease.held and now - self._busy > IDLE:

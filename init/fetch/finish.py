@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,9 @@ from init.fetch.readers import Readers
 from init.fetch.remedy import contradiction
 from init.fetch.trouble import Trouble
 
+SETTLE = 60.0
+"""Seconds after which a file is brought to the disk in any case: by then the kernel has written most of it."""
+
 
 class Finish:
     """Finishes complete partial files, a few at a time."""
@@ -25,8 +29,9 @@ class Finish:
         self._board, self._readers, self._done, self._failed = board, readers, done, failed
         self._verifying = ThreadPoolExecutor(board.tuning.verifiers, "fetch-verify")
         self._syncing = ThreadPoolExecutor(2, "fetch-sync")
-        self.pending = 0
-        """Files in place that the ledger does not vouch for yet."""
+        self._unsettled: list[tuple[float, str]] = []
+        """Paths that are in place and not surely on the disk, with when they got there."""
+        self._settling = 0
 
     def arrived(self, job: Job, sha256: str | None) -> None:
         """All bytes of a job are there; `sha256`: as they were hashed in passing."""
@@ -72,24 +77,37 @@ class Finish:
         return self._readers.digest(partial, on_bytes, job.stop, blob=job.sha256 is None)
 
     def _settle(self, job: Job, paths: list[str]) -> None:
-        """The files are in place. Vouching for them waits for the disk; nobody else has to."""
+        """The files are in place. That they get to the disk is nothing that anybody has to wait for."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                presence.record(job, self._board.root, path, self._board.ledger)
+                self._unsettled.append((time.monotonic(), path))
+        self._done(job)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are files that are not surely on the disk."""
+        return bool(self._unsettled) or self._settling > 0
+
+    def settle(self, now: float, *, idle: bool) -> None:
+        """Bring files to the disk: when nothing is fetched any more, or when the kernel has had time to write them."""
 
         def settled() -> None:
-            self.pending -= 1
+            self._settling -= 1
 
-        def work() -> None:
+        def work(path: str) -> None:
             try:
                 with contextlib.suppress(OSError):
-                    for path in paths:
-                        presence.record(job, self._board.root, path, self._board.ledger)
+                    presence.settle(self._board.root, path, self._board.ledger)
             finally:
                 self._board.post(settled)
 
-        self.pending += 1
-        self._syncing.submit(work)
-        self._done(job)
+        while self._unsettled and (idle or now - self._unsettled[0][0] > SETTLE):
+            _, path = self._unsettled.pop(0)
+            self._settling += 1
+            self._syncing.submit(work, path)
 
     def stop(self) -> None:
-        """Wait until what is in place is on the disk."""
+        """Begin nothing new."""
         self._verifying.shutdown(wait=False, cancel_futures=True)
-        self._syncing.shutdown()
+        self._syncing.shutdown(wait=True)

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from init.fetch.lease import kernel
 
 SCHEMA = "firstlight.ledger/1"
 
@@ -26,6 +28,8 @@ class Line:
     revision: str | None = None
     """As it was asked for."""
     commit: str | None = None
+    boot: str = ""
+    """While the file is not surely on the disk: the running kernel that has it. After a crash it is read again."""
 
 
 class Ledger:
@@ -33,6 +37,7 @@ class Ledger:
 
     def __init__(self, folder: Path):
         self.path = folder / "models.json"
+        self.boot = kernel()
         self._lock = threading.Lock()
         self._lines: dict[str, Line] = {}
         self._partials: dict[str, str] = {}
@@ -55,7 +60,7 @@ class Ledger:
     def current(self, root: Path, path: str) -> Line | None:
         """The line of a file that still looks as it did when it was verified."""
         line = self.get(path)
-        if line is None:
+        if line is None or line.boot not in ("", self.boot):
             return None
         with contextlib.suppress(OSError):
             found = (root / path).stat()
@@ -69,6 +74,14 @@ class Ledger:
             self._lines[path] = line
             self._partials.pop(path, None)
             self._write()
+
+    def settled(self, path: str) -> None:
+        """Note that a verified file is on the disk."""
+        with self._lock:
+            self._refresh()
+            if path in self._lines:
+                self._lines[path] = replace(self._lines[path], boot="")
+                self._write()
 
     def drop(self, path: str) -> None:
         with self._lock:
@@ -112,10 +125,8 @@ class Ledger:
             "partials": dict(sorted(self._partials.items())),
         }
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+        # Not forced to the disk: that would force gigabytes of models along with it. A lost ledger costs time only.
+        new.write_text(json.dumps(data, indent=1), encoding="utf-8")
         new.replace(self.path)
         found = self.path.stat()
         self._read_at = (found.st_mtime_ns, found.st_ino)

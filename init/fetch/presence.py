@@ -59,9 +59,8 @@ def duplicate(source: Path, final: Path) -> None:
 
 
 def record(job: Job, root: Path, path: str, ledger: Ledger) -> None:
-    """Bring a verified file to the disk, and only then vouch for it. Raises OSError."""
+    """Vouch for a verified file: for as long as this kernel runs, until `settle`. Raises OSError."""
     found = (root / path).stat()
-    verify.sync(root / path)
     checked = "sha256" if job.sha256 else "blob" if job.blob else "size"
     line = Line(
         found.st_size,
@@ -71,9 +70,16 @@ def record(job: Job, root: Path, path: str, ledger: Ledger) -> None:
         job.url,
         job.revision,
         job.commit,
+        ledger.boot,
     )
     ledger.put(path, line)
     job.present.add(path)
+
+
+def settle(root: Path, path: str, ledger: Ledger) -> None:
+    """Bring a verified file to the disk, and vouch for it for good. Raises OSError."""
+    verify.sync(root / path)
+    ledger.settled(path)
 
 
 def _vouches(line: Line, job: Job) -> bool:

@@ -32,7 +32,7 @@ class Tuning:
     """Without a byte, before a file counts as failed."""
     backoff: float = 1.0
     """Wait before the second try; doubles each time."""
-    streams: int = field(default_factory=lambda: min(4, max(2, os.cpu_count() or 2)))
+    streams: int = field(default_factory=lambda: min(4, 1 + (os.cpu_count() or 1)))
     """Files at once by one connection each, from origins that are fast enough for that; 0: none."""
     verifiers: int = 2
     calm: bool = True
