@@ -12,7 +12,8 @@ from init import timeline
 from init.plan import CommandSpec
 from init.timeline import History
 from tests.bench.table import Section
-from tests.runner.support import House, command, free_port, service, supervised, web
+from tests.ports import free_port
+from tests.runner.support import House, command, service, supervised, web
 from tests.waiting import until
 
 STAGES, LAYERS = 40, 8

@@ -14,7 +14,8 @@ import pytest
 
 from init.plan import Code, KernelSpec, NodeSpec, NodesSpec, PythonSpec, Stage
 from tests.portal.conftest import control  # noqa: F401
-from tests.runner.support import ROOT, House, command, free_port, service, supervised, web
+from tests.ports import free_port
+from tests.runner.support import ROOT, House, command, service, supervised, web
 from tests.stages import wheels
 from tests.stages.bench import write
 from tests.stages.repositories import Repositories, repositories

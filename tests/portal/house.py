@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
 from images import render
 from init.plan import JupyterSpec, Paths, Plan, ServiceSpec, Stage
+from tests.ports import free_port
 
 REPO = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -16,6 +16,7 @@ from init import access, address, health, serve
 from init.plan import ServiceSpec
 from tests.portal import house
 from tests.portal.house import REPO, House
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_command_health_when_nothing_answers(made: House) -> None:
     assert done.returncode == 1
     assert f"JupyterLab: no answer on port {made.plan.jupyter.port}; see `firstlight logs jupyterlab`" in done.stdout
     assert "portal: no answer" in done.stdout
-    assert health.answers(house.free_port(), "/") is None
+    assert health.answers(free_port(), "/") is None
 
 
 def test_configuration_is_as_caddy_would_write_it(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from init.plan import Code, KernelSpec, Need, ServiceSpec, Stage
 from tests.portal import house
 from tests.portal.browser import HTML, ask, bearer, query, websocket
 from tests.portal.conftest import CLI, Stack, start_stack
-from tests.portal.house import REPO, free_port
+from tests.portal.house import REPO
+from tests.ports import free_port
 from tests.waiting import until
 
 TOKEN = "p%s {env.HOME} $ 'q' \"e\""

@@ -18,7 +18,8 @@ import pytest
 
 from images import descendants, ground
 from tests.portal.browser import HTML, ask, bearer
-from tests.portal.house import REPO, free_port
+from tests.portal.house import REPO
+from tests.ports import free_port
 from tests.waiting import until
 
 MANIFEST = """\

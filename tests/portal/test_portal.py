@@ -12,7 +12,8 @@ import pytest
 from init import access
 from init.plan import ServiceSpec
 from tests.portal.browser import HTML, Reply, ask, basic, bearer, query, websocket
-from tests.portal.house import House, free_port
+from tests.portal.house import House
+from tests.ports import free_port
 
 Start = Callable[..., House]
 StartApp = Callable[[int], subprocess.Popen[bytes]]

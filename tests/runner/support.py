@@ -37,12 +37,6 @@ def web(port: int) -> dict[str, Any]:
     return {"port": port, "listen": port, "ready": ReadySpec(http="/", within=30.0)}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _needs(words: tuple[str, ...]) -> list[Need]:
     return [Need(word.removesuffix("?"), word.endswith("?")) for word in words]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from init.plan import ReadySpec
 from init.programs import Programs
-from tests.runner.support import House, command, free_port, service, supervised, web
+from tests.ports import free_port
+from tests.runner.support import House, command, service, supervised, web
 from tests.waiting import until
 
 SERVER = """
