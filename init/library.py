@@ -55,16 +55,18 @@ def show(plan: Plan, specs: list[ModelsSpec]) -> int:
 
 def verify(plan: Plan, specs: list[ModelsSpec], everything: bool) -> int:
     """Read every file and compare it with its hash. Sets that are not there are passed over unless they were named."""
-    bad: list[str] = []
+    bad, read = list[str](), 0
     for spec in specs:
         there = [file for file in spec.files if (plan.models / file.path).exists()]
         if not there and not everything:
             continue
         for file in spec.files:
-            problem = check(plan.models / file.path, file)
+            problem, read = check(plan.models / file.path, file), read + 1
             print(f"{'wrong' if problem else 'fine':<6} {file.path}{f': {problem}' if problem else ''}", flush=True)
             if problem and spec.set not in bad:
                 bad.append(spec.set)
+    if not read:
+        print(f"no model file is in {plan.models} yet")
     for name in bad:
         print(f"to repair: firstlight retry models:{name}", file=sys.stderr)
     return 1 if bad else 0

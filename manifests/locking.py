@@ -42,7 +42,7 @@ def _print_nulls(loaded: Loaded, nulls: list[str]) -> None:
     if nulls:
         first = f"{nulls[0]}{f' and {len(nulls) - 1} more' if len(nulls) > 1 else ''}"
         now = loaded.verb("lock")
-        print(f"note: {first} not fully known yet: looked up at first start, or now by `{now}`")
+        print(f"note: {first} not fully known yet: looked up when it is needed, or now by `{now}`")
 
 
 def _make(loaded: Loaded, names: list[str], json: bool) -> int:

@@ -276,7 +276,8 @@ class Dispatcher:
             return
         job.not_before = time.monotonic() + wait
         once_more = "; fetched once more from the start" if trouble.kind == "content" else ""
-        self.board.turn(job, "queued", trouble.message + once_more + (f"; again in {wait:.0f} s" if wait else ""))
+        job.setback = trouble.message + once_more
+        self.board.turn(job, "queued", job.setback + (f"; again in {wait:.0f} s" if wait else ""))
 
     def _fail(self, job: Job, trouble: Trouble) -> None:
         job.trouble = trouble

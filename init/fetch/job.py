@@ -31,6 +31,8 @@ class Progress:
     waiting_for: str | None = None
     """The host that fetches on this volume, while it is another one."""
     failed: list[str] = field(default_factory=list)
+    setback: str | None = None
+    """What keeps a file from coming, while it is tried again."""
 
 
 @dataclass
@@ -103,6 +105,8 @@ class Job:
     wrong: int = 0
     """How often its content was not what it should be."""
     not_before: float = 0.0
+    setback: str = ""
+    """What went wrong last."""
     fetched: int = 0
     """Bytes that came over the network, not counting what a partial file had."""
     base: int | None = None

@@ -137,6 +137,7 @@ def progress(want: Want, waiting_for: str | None) -> Progress:
         verifying=bool(left) and all(j.state in ("verifying", "checking") for j in left),
         waiting_for=waiting_for if any(j.state == "queued" for j in left) else None,
         failed=[j.path for j in jobs if j.state == "failed"],
+        setback=next((j.setback for j in left if j.setback and j.state in ("queued", "resolving")), None),
     )
 
 

@@ -36,6 +36,8 @@ def sentence(progress: Progress) -> str:
         return f"waiting: {progress.waiting_for} fetches on this volume"
     if progress.verifying:
         return f"verifying the last {_files(progress.files_left)}"
+    if progress.setback and not progress.rate:
+        return f"tried again: {progress.setback}"
     if not progress.done and not progress.rate and not progress.failed:
         return f"waiting for its turn, {_files(progress.files_left)}"
     total = "" if progress.total is None else f" of {size(progress.total)}"

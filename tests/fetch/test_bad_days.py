@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 import pytest
 
 from init.stages.context import StageFailed
+from init.stages.models import sentence
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Generated, Origin
 
@@ -152,6 +154,16 @@ def test_no_answer_at_all_is_explained(kitchen: Kitchen, origin: Origin) -> None
         kitchen.fetch(spec(file), tries=2)
     assert caught.value.hint == "check the network"
     assert caught.value.retry
+
+
+def test_while_nothing_answers_the_set_says_so(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, MB))
+    kitchen.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    told: list[str] = []
+    fetcher = kitchen.fetcher(backoff=0.3)
+    with pytest.raises(StageFailed):
+        fetcher.fetch("set", [spec(file)], True, threading.Event(), lambda p: told.append(sentence(p)))
+    assert [line for line in told if line.startswith("tried again: ") and "127.0.0.1 does not answer" in line]
 
 
 def test_a_stalled_hub_file_comes_another_way(kitchen: Kitchen, origin: Origin) -> None:

@@ -119,7 +119,7 @@ def test_a_lock_made_without_a_network_has_nulls_and_is_no_drift(
     assert set(made.git.values()) == {None}
     assert set(made.models.values()) == {LockedFile()}
     assert lock(loaded, check=True) == 0
-    said = "note: base registry.invalid/base:1 and 4 more not fully known yet: looked up at first start, or now by"
+    said = "note: base registry.invalid/base:1 and 4 more not fully known yet: looked up when it is needed, or now by"
     assert f"{said} `./buildkit.py lock {loaded.path}`" in capsys.readouterr().out
 
 

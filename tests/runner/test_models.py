@@ -26,6 +26,7 @@ def test_sets_are_fetched_added_verified_and_dropped(tmp_path: Path, origin: Ori
     stages = [models(origin, "base", default=True, required=True), models(origin, "extra")]
     house = House(tmp_path, [*stages, command("after", "ls -l $FIRSTLIGHT_MODELS/base", "models:base")])
     environ = {"HF_ENDPOINT": origin.url}
+    assert "no model file is in" in house.firstlight("models", "verify").stdout
     with house.running(**environ):
         snapshot = house.until_phase("ready", within=40)
         assert house.states() == {"models:base": "done", "models:extra": "skipped", "after": "done"}
