@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from init.fetch import FetchResult, Progress
@@ -60,3 +61,29 @@ def test_the_end_in_one_line() -> None:
     assert summary(FetchResult(1, 10**9, 10**9, 4.0)) == "1 file, 1.0 GB in 4 s (250.0 MB/s)"
     unverified = FetchResult(1, 10, 10, 1.0, ["x.bin"])
     assert summary(unverified).endswith("; not verified, as no hash is known: x.bin")
+
+
+def test_after_a_crash_of_the_machine_files_are_read_again_and_not_fetched(kitchen: Kitchen, origin: Origin) -> None:
+    good, torn = (origin.hub("o/r", f"{name}.bin", Generated(name, MB)) for name in ("good", "torn"))
+    kitchen.fetch(spec(good), spec(torn))
+    ledger = json.loads((kitchen.state / "models.json").read_text())
+    assert {line["boot"] for line in ledger["files"].values()} == {""}, "all is on the disk at the end"
+    for line in ledger["files"].values():
+        line["boot"] = "the kernel before"
+    ledger["partials"]["torn.bin"] = torn.sha256
+    (kitchen.state / "models.json").write_text(json.dumps(ledger))
+    (kitchen.models / "torn.bin").write_bytes(bytes(MB))
+    sent = origin.sent("o/r/good.bin")
+    kitchen.fetch(spec(good), spec(torn))
+    kitchen.check(good, torn)
+    assert origin.sent("o/r/good.bin") == sent
+
+
+def test_a_damaged_ledger_costs_time_only(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, MB))
+    kitchen.fetch(spec(file))
+    (kitchen.state / "models.json").write_text('{"schema": "firstlight.led')
+    asked = len(origin.log)
+    assert kitchen.fetch(spec(file)).bytes_fetched == 0
+    assert len(origin.log) == asked
+    kitchen.check(file)
