@@ -124,7 +124,7 @@ def test_everything_goes_wrong(tmp_path: Path, index: str, repos: Repositories, 
         f"{control}/bin/jupyter-lab --no-browser --allow-root --port={port} --ServerApp.root_dir={house.workspace}"
         " --IdentityProvider.token= --ServerApp.password="
     )
-    variables = {"PYTHONPATH": f"{site}:{ROOT}", "UV_DEFAULT_INDEX": "https://pypi.org/simple", "PIP_INDEX_URL": index}
+    variables = {"PYTHONPATH": f"{site}:{ROOT}", "PIP_INDEX_URL": index}
     with supervised(house, runner=True, beside={"jupyterlab": lab}, **variables):
         until(lambda: answers(f"http://127.0.0.1:{port}/api"), within=30, what="JupyterLab")
         house.until({"service:app": "ready", "service:dies": "failed", "service:viewer": "failed"}, within=60)

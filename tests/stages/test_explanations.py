@@ -38,8 +38,8 @@ URL = "https://example.org/app"
         ),
         (["error: Hash mismatch for `x`"], "a package is not what its hash says: error: Hash mismatch for `x`", False),
         (
-            ["error: Failed to fetch: `https://pypi.org/simple/x/`", "  cause: dns error"],
-            "cannot reach pypi.org: dns error",
+            ["error: Failed to fetch: `https://packages.example/simple/x/`", "  cause: dns error"],
+            "cannot reach packages.example: dns error",
             True,
         ),
         (["error: something new"], "uv ended with 2: error: something new", True),

@@ -30,7 +30,7 @@ def app(bench: Bench, index: Index) -> Bench:
     wheels.add(folder, "old-fashioned", "1.0", ["fake-torch<2"])
     wheels.add(folder, "shadow", "1.0", files={"shared/part.py": "shadow = True\n"})
     wheels.add(folder, "proper", "1.0", files={"shared/part.py": "proper = True  # and longer\n"})
-    bench.environ = {"UV_DEFAULT_INDEX": "https://pypi.org/simple", "PIP_INDEX_URL": url}
+    bench.environ = {"PIP_INDEX_URL": url}
     packages = ["fake-torch==2.0", "helper==1.0", "proper"]
     bench.run(PythonSpec("app", sys.executable, packages, index={"local": url}, freeze=["fake-torch"]), "app")
     write(bench.paths.source("app"), {"main.py": ""})
