@@ -78,7 +78,8 @@ def test_a_volume_that_fills_up_meanwhile(kitchen: Kitchen, origin: Origin, volu
     big = origin.hub("o/r", "big.bin", Generated("b", 40 * MB))
     small = origin.hub("o/r", "small.bin", Generated("s", 15 * MB))
     origin.limit(10 * MB)
-    background = Background(lambda: kitchen.fetch(spec(big), spec(small), big_at_once=1, small_at_once=1, big=MB))
+    one = {"big_at_once": 1, "small_at_once": 1, "streams": 0, "big": MB}
+    background = Background(lambda: kitchen.fetch(spec(big), spec(small), **one))
     until(lambda: origin.sent() > 5 * MB)
     other = occupy(volume, ROOM - 45 * MB)
     origin.limit(None)
