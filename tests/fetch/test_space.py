@@ -100,7 +100,7 @@ def test_a_volume_that_cannot_reserve_fills_up_in_the_middle(
     origin.limit(20 * MB)
     background = Background(lambda: kitchen.fetch(spec(file)))
     until(lambda: origin.sent() > 25 * MB)
-    other = occupy(volume, ROOM - 2 * MB)
+    other = occupy(volume, ROOM - 26 * MB)
     with pytest.raises(StageFailed, match=r"big\.bin needs .* more, and .* has .* free: .* are missing"):
         background.join()
     assert not (kitchen.models / "big.bin").exists()
