@@ -184,6 +184,9 @@ class Aria2:
         """End it; control files are saved. Killed when it does not obey."""
         if self._rpc is not None:
             self._rpc.close()
+        if not self.gids:
+            # It has nothing to save, and would take a second.
+            self.kill()
         # The first one lets it wait for its connections, the second does not; control files are saved by both.
         for within in (0.05, 5.0):
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -39,7 +39,8 @@ def obey(order: dict[str, Any]) -> None:
             say(digest=verify.digest(path, on_bytes, blob=order["blob"]))
         else:
             address = Address(order["url"])
-            say(digest=stream(address, path, order["size"], on_bytes, reserve=order["reserve"]))
+            found = stream(address, path, order["size"], on_bytes, lambda: say(fast=True), reserve=order["reserve"])
+            say(digest=found)
     except Slow:
         say(slow=True)
     except Trouble as trouble:

@@ -35,13 +35,37 @@ class Readers:
         return self._run({"do": "digest", "path": str(path), "blob": blob}, on_bytes, cancel)
 
     def stream(
-        self, url: str, partial: Path, size: int, on_bytes: OnBytes, cancel: threading.Event, *, reserve: bool
+        self,
+        url: str,
+        partial: Path,
+        size: int,
+        on_bytes: OnBytes,
+        cancel: threading.Event,
+        *,
+        reserve: bool,
+        on_fast: Callable[[], None],
     ) -> str:
-        """Complete `partial` over one connection; gives its SHA-256. Raises Slow, Trouble, OSError, Cancelled."""
-        order = {"do": "stream", "url": url, "path": str(partial), "size": size, "reserve": reserve}
-        return self._run(order, on_bytes, cancel)
+        """Complete `partial` over one connection; gives its SHA-256. Raises Slow, Trouble, OSError, Cancelled.
 
-    def _run(self, order: dict[str, Any], on_bytes: OnBytes, cancel: threading.Event) -> str:
+        `on_fast` is called once it is clear that the origin gives a single connection enough.
+        """
+        order = {"do": "stream", "url": url, "path": str(partial), "size": size, "reserve": reserve}
+        return self._run(order, on_bytes, cancel, on_fast)
+
+    def warm(self, amount: int) -> None:
+        """Start up to this many ahead of their orders. Raises OSError."""
+        while len(self._idle) < amount:
+            process = self._start()
+            with self._lock:
+                self._idle.append(process)
+
+    def _run(
+        self,
+        order: dict[str, Any],
+        on_bytes: OnBytes,
+        cancel: threading.Event,
+        on_fast: Callable[[], None] = lambda: None,
+    ) -> str:
         process = self._take()
         watch = threading.Event()
         guard = threading.Thread(target=_guard, args=(process, cancel, watch), daemon=True, name="fetch-guard")
@@ -55,16 +79,19 @@ class Readers:
                 process.stdin.flush()
             for line in process.stdout:
                 found = json.loads(line)
-                if "bytes" not in found:
+                if "fast" in found:
+                    on_fast()
+                elif "bytes" in found:
+                    on_bytes(found["bytes"])
+                else:
                     break
-                on_bytes(found["bytes"])
         finally:
             watch.set()
             guard.join()
         if cancel.is_set():
             _end(process)
             raise Cancelled
-        if not found or "bytes" in found:
+        if not found or "bytes" in found or "fast" in found:
             _end(process)
             raise Trouble("the process that read it was ended")
         with self._lock:
@@ -81,18 +108,21 @@ class Readers:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        return self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
         wrappers = []
         if self._calm and shutil.which("chrt") and shutil.which("ionice"):
             wrappers = ["chrt", "-i", "0", "ionice", "-c3"]
         keep = self._keep()
         return subprocess.Popen(
-            [*wrappers, sys.executable, "-m", "init.fetch.reader", str(os.getpid())],
+            [*wrappers, sys.executable, "-S", "-m", "init.fetch.reader", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=HOME,
-            env={k: v for k, v in os.environ.items() if "TOKEN" not in k} | {"PYTHONPATH": HOME},
+            env={k: v for k, v in os.environ.items() if "TOKEN" not in k},
             pass_fds=[] if keep is None else [keep],
             start_new_session=True,
         )

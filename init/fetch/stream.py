@@ -51,10 +51,11 @@ def stream(
     partial: Path,
     size: int,
     on_bytes: Callable[[int], None],
+    on_fast: Callable[[], None],
     *,
     reserve: bool,
 ) -> str:
-    """Complete `partial`; gives its SHA-256. Raises Slow, Trouble, OSError."""
+    """Complete `partial`; gives its SHA-256. `on_fast`: after the first window. Raises Slow, Trouble, OSError."""
     start = prefix(partial, size) or 0
     reply = web.follow(address.url, headers={"Range": f"bytes={start}-"} if start else None)
     with contextlib.closing(reply.body):
@@ -70,7 +71,7 @@ def stream(
             if reserve:
                 os.posix_fallocate(file.fileno(), 0, size)
             flow = _Flow(reply, file.fileno(), partial, size, start)
-            flow.run(on_bytes)
+            flow.run(on_bytes, on_fast)
     forget(partial)
     return flow.hash.hexdigest()
 
@@ -82,7 +83,7 @@ class _Flow:
         self.hash = hashlib.sha256()
         self.at = start
 
-    def run(self, on_bytes: Callable[[int], None]) -> None:
+    def run(self, on_bytes: Callable[[int], None], on_fast: Callable[[], None]) -> None:
         self._reread()
         note(self._partial, self._size, self.at)
         window = noted = time.monotonic()
@@ -99,6 +100,8 @@ class _Flow:
                 if now - window >= span:
                     if (self.at - before) / (now - window) < FAST and self._size - self.at > FAST * WINDOW:
                         raise Slow
+                    if span == WINDOW:
+                        on_fast()
                     window, before, span = now, self.at, min(STEADY, span * 2)
                 if now - noted >= NOTE:
                     noted = now

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 import time
 from collections.abc import Callable
@@ -42,26 +41,32 @@ class Transfers:
         self._workers = Workers(board.root, board.run, board.environ, board.tuning)
         self._slow: set[str] = set()
         """Hosts that give a single connection little."""
+        self._fast: set[str] = set()
+        """Hosts that give a single connection a lot."""
 
     # which
 
     def admits(self, job: Job) -> bool:
         """Whether there is a place free for a resolved job; chooses its lane."""
         tuning, busy = self._board.tuning, self._busy()
-        big = (job.size or tuning.big) >= tuning.big
         if job.transport in ("aria2", "stream"):
             job.transport = "stream" if self._streams(job) else "aria2"
-            if job.transport == "stream" and sum(j.transport == "stream" for j in busy) >= tuning.streams:
-                return False
+            streams = [j for j in busy if j.transport == "stream"]
+            if job.transport == "stream":
+                return len(streams) < tuning.streams
+            if tuning.streams and any(_host(j) == _host(job) not in self._slow for j in streams):
+                # In a moment it is known whether one connection is enough there.
+                return bool(job.tries)
+        big = (job.size or tuning.big) >= tuning.big
         alike = sum(1 for j in busy if ((j.size or 0) >= tuning.big) == big)
         return alike < (tuning.big_at_once if big else tuning.small_at_once)
 
     def _streams(self, job: Job) -> bool:
-        """Whether one connection may be enough: unless its host is known to be slow, that is worth a moment's try."""
-        tuning = self._board.tuning
-        if not tuning.streams or job.tries or not job.size or job.size < tuning.big or job.address is None:
+        """Whether one connection is enough, or, for a big file from an unknown host, worth a moment's try."""
+        tuning, host = self._board.tuning, _host(job)
+        if not tuning.streams or job.tries or not job.size or job.address is None or job.address.secret:
             return False
-        if job.address.secret or urlsplit(job.address.url).netloc in self._slow:
+        if host in self._slow or (host not in self._fast and job.size < tuning.big):
             return False
         return stream.prefix(job.partial(self._board.root), job.size) is not None
 
@@ -71,12 +76,14 @@ class Transfers:
     # begin
 
     def warm(self) -> None:
-        """Start aria2 while the origin is being asked."""
-        if self._workers.installed:
-            # What goes wrong here goes wrong again when it is needed, and is told then.
-            with contextlib.suppress(OSError):
-                self._workers.warm(len(self._board.queue.jobs), self._board.lease.handle)
-            threading.Thread(target=importlib.import_module, args=("init.fetch.rpc",), daemon=True).start()
+        """Start processes while the origin is being asked."""
+        jobs, tuning = self._board.queue.jobs, self._board.tuning
+        big = sum(1 for j in jobs if (j.size or 0) >= tuning.big)
+        # What goes wrong here goes wrong again when it is needed, and is told then.
+        with contextlib.suppress(OSError):
+            self._readers.warm(min(big, tuning.streams))
+            if self._workers.installed:
+                self._workers.warm(len(jobs), self._board.lease.handle)
 
     def begin(self, job: Job) -> None:
         """Hand a resolved job to its transport."""
@@ -124,6 +131,9 @@ class Transfers:
         def slowed() -> None:
             self._slowed(job)
 
+        def fast() -> None:
+            self._fast.add(_host(job))
+
         def cancelled() -> None:
             if job.trouble is not None:
                 self._failed(job, job.trouble)
@@ -132,7 +142,9 @@ class Transfers:
         try:
             if job.transport == "stream" and job.size is not None:
                 reserve = self._workers.reserves
-                sha256 = self._readers.stream(address.url, partial, job.size, on_bytes, stop, reserve=reserve)
+                sha256 = self._readers.stream(
+                    address.url, partial, job.size, on_bytes, stop, reserve=reserve, on_fast=lambda: board.post(fast)
+                )
             elif job.transport == "hub" and file is not None:
                 revision, endpoint = job.commit or job.revision or "main", self._sources.endpoint
                 fallback.hub(file, revision, endpoint, board.environ, partial, board.root, on_bytes, stop)
@@ -154,7 +166,8 @@ class Transfers:
         """One connection is not enough: aria2 goes on, here and with all others from this host."""
         assert job.address is not None
         count(job)
-        self._slow.add(urlsplit(job.address.url).netloc)
+        self._slow.add(_host(job))
+        self._fast.discard(_host(job))
         job.transport = "aria2"
         self.begin(job)
 
@@ -253,6 +266,10 @@ def count(job: Job) -> None:
     if job.base is not None:
         job.fetched += max(0, job.done - job.base)
         job.base = None
+
+
+def _host(job: Job) -> str:
+    return urlsplit(job.address.url).netloc if job.address else ""
 
 
 def _there(partial: Path, size: int | None) -> int:

@@ -160,7 +160,7 @@ def test_while_nothing_answers_the_set_says_so(kitchen: Kitchen, origin: Origin)
     file = origin.hub("o/r", "a.bin", Generated(1, MB))
     kitchen.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
     told: list[str] = []
-    fetcher = kitchen.fetcher(backoff=0.3)
+    fetcher = kitchen.fetcher(backoff=0.3, tries=3)
     with pytest.raises(StageFailed):
         fetcher.fetch("set", [spec(file)], True, threading.Event(), lambda p: told.append(sentence(p)))
     assert [line for line in told if line.startswith("tried again: ") and "127.0.0.1 does not answer" in line]
