@@ -45,7 +45,7 @@ def machine(built: Callable[[str], str], docker: docker_sdk.DockerClient, origin
 
 def pids(machine: Machine, name: str) -> list[str]:
     """Process ids, inside the container, of a program."""
-    how = {"init": ["-f", "init.cli run"], "supervisord": ["-f", "supervisord"]}.get(name, ["-x", name])
+    how = {"init": ["-f", "/opt/firstlight run$"], "supervisord": ["-f", "supervisord"]}.get(name, ["-x", name])
     code, output = machine.container.exec_run(["pgrep", *how])
     assert isinstance(output, bytes)
     return output.decode().split() if code == 0 else []
@@ -54,8 +54,10 @@ def pids(machine: Machine, name: str) -> list[str]:
 def kill(machine: Machine, victim: str) -> None:
     """End one program, or the whole container, without a word."""
     if victim != "container":
+        # aria2 runs while something is to be fetched; without it the runner has to go.
+        targets = pids(machine, victim) or until(partial(pids, machine, "init"), within=30, what="the runner")
         with contextlib.suppress(APIError):  # the container may end under the command
-            machine.container.exec_run(["kill", "-9", *pids(machine, victim)])
+            machine.container.exec_run(["kill", "-9", *targets])
         return
     machine.container.kill("SIGKILL")
     machine.container.start()
