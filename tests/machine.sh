@@ -134,6 +134,13 @@ if ! docker_answers >/dev/null; then
         say 'starting Docker with systemd'
         "${root[@]}" systemctl start docker
     else
+        # A daemon that was killed leaves its number behind, and another process, or its own remains, may bear it now.
+        old=$("${root[@]}" cat /var/run/docker.pid 2>/dev/null || true)
+        if [[ -n $old ]] && ! grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$old/status"; then
+            "${root[@]}" rm -f /var/run/docker.pid
+        elif [[ -n $old && $(cat "/proc/$old/comm" 2>/dev/null) != dockerd ]]; then
+            "${root[@]}" rm -f /var/run/docker.pid
+        fi
         say 'starting dockerd; its log is /var/log/dockerd.log'
         "${root[@]}" sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null 9>&- &'
     fi
