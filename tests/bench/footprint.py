@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +39,7 @@ def measure() -> Section:
         ["what", "CPU"],
         [["`check`", spread(check)], ["load, lock and render", spread(render)]],
     )
-    section.verdicts.append(("check", f"{min(check):.2f} s CPU", "< 0.5 s", min(check) < 0.5))
-    section.verdicts.append(
-        ("check and render", f"{min(check) + min(render):.2f} s CPU", "< 1 s", min(check) + min(render) < 1)
-    )
+    once, both = statistics.median(check), statistics.median(check) + statistics.median(render)
+    section.verdicts.append(("check", f"{once:.2f} s CPU", "< 0.5 s", once < 0.5))
+    section.verdicts.append(("check and render", f"{both:.2f} s CPU", "< 1 s", both < 1))
     return section

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import sys
 import tempfile
 from functools import partial
@@ -79,6 +80,6 @@ def measure() -> Section:
             f"{ratios[-1]:.3f}",
         ]
         section.rows.append(row)
-    best = min(ratios)
-    section.verdicts.append(("start → app ÷ critical chain", f"{best:.3f}", "≤ 1.05", best <= 1.05))
+    middle = statistics.median(ratios)
+    section.verdicts.append(("start → app ÷ critical chain", f"{middle:.3f}", "≤ 1.05", middle <= 1.05))
     return section
