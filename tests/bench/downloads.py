@@ -24,8 +24,8 @@ def measure() -> Section:
         f"{SIZE / 1e9:.1f} GB in six big and forty small files from an origin on loopback to disk, medians in one run. "
         "Ours include asking the hub, verifying every SHA-256 and renaming; the others do not verify. The ratio is to "
         "the fastest other tool, and to the link's limit where connections are throttled (measured once). Before each "
-        "tool as many bytes are written and deleted, so that all find memory that the machine already has: without that "
-        "the first tool of a round pays for all, and that is ours.",
+        "tool as many bytes are written and deleted, so that all find memory that the machine has already: without "
+        "that the first tool of a round pays for all, and that is ours.",
         ["case", "tool", "MB/s", "ratio"],
         [[row.case, row.tool, f"{row.megabytes_per_second:.0f}", f"{row.ratio:.2f}"] for row in rows],
     )
