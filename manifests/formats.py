@@ -13,11 +13,6 @@ from manifests.model import Manifest, Origin
 
 SERVICE_WORDS = ("port", "workspace", "models", "source", "files")
 COMMAND_WORDS = ("workspace", "models", "files", "disk")
-TOKENS = frozenset(
-    {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "CIVITAI_TOKEN", "JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN"}
-)
-"""Secrets of whoever runs the container."""
-
 _VERSION = re.compile(r"3\.\d+(\.\d+)?")
 _CAPABILITY = re.compile(r"\d{1,2}\.\d")
 _REF = re.compile(r"(?!.*\.\.)[\w][\w./+-]*")
@@ -30,7 +25,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def check(manifest: Manifest, found: Findings) -> None:
-    """Every spelling that cannot work."""
+    """Every spelling that cannot work, whatever else the manifest says."""
     _versions(manifest, found)
     for path, origin in _origins(manifest):
         if origin.ref is not None and not _REF.fullmatch(origin.ref):
@@ -38,7 +33,6 @@ def check(manifest: Manifest, found: Findings) -> None:
     _nodes(manifest, found)
     _services(manifest, found)
     _commands(manifest, found)
-    _environment(manifest, found)
     for index, text in enumerate(manifest.deploy.runpod.ports):
         if not _PORT.fullmatch(text):
             found.add(
@@ -90,6 +84,20 @@ def _services(manifest: Manifest, found: Findings) -> None:
         here: Path = ("services", name)
         _words(found, (*here, "command"), service.command, SERVICE_WORDS)
         _placeholders(found, (*here, "environment"), service.environment, SERVICE_WORDS)
+        asked = service.ready.http if service.ready is not None else None
+        if asked is not None and not _ADDRESS_PATH.fullmatch(asked):
+            found.add((*here, "ready", "http"), f"{asked!r} is no path", "write it as `/health`")
+        if not _ADDRESS_PATH.fullmatch(service.open):
+            found.add((*here, "open"), f"{service.open!r} is no path", "write it as `/`, in plain ASCII without spaces")
+    for name, kernel in manifest.kernels.items():
+        for service_name, words in kernel.adds.items():
+            _words(found, ("kernels", name, "adds", service_name), words, SERVICE_WORDS)
+
+
+def together(manifest: Manifest, found: Findings) -> None:
+    """What a service's entries mean for one another; some of them may stand in a parent."""
+    for name, service in manifest.services.items():
+        here: Path = ("services", name)
         texts = [*([service.command] if isinstance(service.command, str) else service.command)]
         texts += service.environment.values()
         uses_port = any("{port}" in text for text in texts)
@@ -100,16 +108,9 @@ def _services(manifest: Manifest, found: Findings) -> None:
         if service.port is not None and not uses_port:
             hint = "put `{port}` into `command` or `environment`: the portal has the public one"
             found.add((*here, "port"), "the program is not told which port to listen on", hint)
-        if service.ready is not None:
-            if service.ready.file is None and not uses_port and found.written(*here, "port") is None:
-                found.add((*here, "ready"), "the service has no port to ask", "give it a `port`, or wait for a `file`")
-            if service.ready.http is not None and not _ADDRESS_PATH.fullmatch(service.ready.http):
-                found.add((*here, "ready", "http"), f"{service.ready.http!r} is no path", "write it as `/health`")
-        if not _ADDRESS_PATH.fullmatch(service.open):
-            found.add((*here, "open"), f"{service.open!r} is no path", "write it as `/`, in plain ASCII without spaces")
-    for name, kernel in manifest.kernels.items():
-        for service_name, words in kernel.adds.items():
-            _words(found, ("kernels", name, "adds", service_name), words, SERVICE_WORDS)
+        asked = service.ready is not None and service.ready.file is None
+        if asked and not uses_port and found.written(*here, "port") is None:
+            found.add((*here, "ready"), "the service has no port to ask", "give it a `port`, or wait for a `file`")
 
 
 def _commands(manifest: Manifest, found: Findings) -> None:
@@ -150,21 +151,3 @@ def _placeholder(found: Findings, path: Path, text: str, known: Sequence[str]) -
     for name in _PLACEHOLDER.findall(text):
         if name not in known:
             found.unknown(path, f"the placeholder `{{{name}}}` is not known here", name, known)
-
-
-def _environment(manifest: Manifest, found: Findings) -> None:
-    maps: list[tuple[Path, Mapping[str, str]]] = [(("image", "env"), manifest.image.env)]
-    for section in ("kernels", "commands", "services"):
-        for name, entry in getattr(manifest, section).items():
-            maps.append(((section, name, "environment"), entry.environment))
-    for path, variables in maps:
-        for name in variables:
-            if name in TOKENS:
-                hint = "give it when the container starts; an image must not hold it"
-                found.add((*path, name), f"`{name}` is a secret of whoever runs the container", hint, key=True)
-            elif name.startswith("FIRSTLIGHT_"):
-                found.add((*path, name), f"`{name}` is Firstlight's own variable", "choose another name", key=True)
-    select = manifest.models.select
-    for name in select.aliases:
-        if name == select.env:
-            found.add(("models", "select", "aliases", name), f"`{name}` is `select.env` already", "remove it", key=True)

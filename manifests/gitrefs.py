@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 
 from manifests.lock import is_commit
+from manifests.problems import alike, listing
 from manifests.web import CannotResolve, host_of
 
 TIMEOUT = 60.0
@@ -99,16 +100,12 @@ def _commit(url: str, ref: str, advertised: Mapping[str, str]) -> str:
             "write the commit with all its 40 digits",
         )
     near = sorted({re.sub("^refs/(heads|tags)/", "", name) for name in advertised if "^" not in name})
-    raise CannotResolve(f"{ref} is no branch and no tag of {url}", _near(ref, near))
+    raise CannotResolve(
+        f"{ref} is no branch and no tag of {url}",
+        alike(ref, near, most=3) or f"it has {listing(near, 5) or 'none at all'}",
+    )
 
 
 def _peeled(name: str, advertised: Mapping[str, str]) -> str | None:
     """The commit of a ref; an annotated tag's own hash is not one, its `^{}` line is."""
     return advertised.get(f"{name}^{{}}") or advertised.get(name)
-
-
-def _near(ref: str, names: list[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(ref, names, 3)
-    return f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(names[:5]) or 'none at all'}"

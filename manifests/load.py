@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests import merge, tree
+from manifests import merge, syntax, tree
 from manifests.problems import Place, Problem, Refused, alike, listing, shown
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def load(name_or_path: str) -> Loaded:
     """Load, merge and check a manifest. Raises Refused with every problem found."""
     path = find(name_or_path)
     problems: list[Problem] = []
-    chain, trees, contents = _chain(path, problems)
+    chain, trees, contents, whole = _chain(path, problems)
     root = trees[0]
     for child in trees[1:]:
         inherited = tree.Map(root.place, {k: v for k, v in root.entries.items() if k not in IDENTITY}, dict(root.keys))
@@ -70,16 +72,24 @@ def load(name_or_path: str) -> Loaded:
         assert isinstance(merged, tree.Map)
         root = merged
     first = {key: root.entries[key] for key in IDENTITY if key in root.entries}
-    plain = merge.plain(tree.Map(root.place, first | root.entries, root.keys))
+    plain = merge.plain(tree.Map(root.place, first | root.entries, root.keys), whole)
 
     from manifests import checks, validation
 
     manifest, found = validation.validate(plain)
-    if path.parent == FOLDER and plain.data.get("name") == manifest.name != path.stem:
+    named = plain.data.get("name") == manifest.name
+    if path.parent == FOLDER and named and manifest.name != path.stem:
         found.add(
             ("name",), f"{path.name} calls itself `{manifest.name}`", f"write `name: {path.stem}`, or rename the file"
         )
-    checks.check(manifest, found)
+    for other in _namesakes(path, manifest.name) if named else ():
+        hint = f"give one of them another name: both would have the lock {manifest.name}.lock.json"
+        found.add(("name",), f"{other.name} beside it is called `{manifest.name}` as well", hint)
+    checks.check(manifest, found, whole)
+    said = plain.where.get(("extends",))
+    if said is not None and any(problem.place == said for problem in problems):
+        # The parent itself is spoken of already.
+        found.problems = [problem for problem in found.problems if problem.place != said]
     problems += plain.problems + found.problems
     if problems:
         raise Refused(problems)
@@ -108,32 +118,67 @@ def find(name_or_path: str) -> Path:
     return path
 
 
-def _chain(path: Path, problems: list[Problem]) -> tuple[list[Path], list[tree.Map], list[bytes]]:
-    """The manifest and its parents, the root parent first. Adds to `problems` what does not hinder going on."""
+def _namesakes(path: Path, name: str) -> Iterator[Path]:
+    """Other manifests of this name in the folder. Only a file that holds such a line is read as YAML."""
+    line = re.compile(rb"""(?m)(^|[{,])[ \t]*["']?name["']?[ \t]*:[ \t]*["']?%s\b""" % re.escape(name.encode()))
+    for other in sorted(path.parent.glob("[!_.]*.y*ml")):
+        if other.suffix not in (".yaml", ".yml"):
+            continue
+        with contextlib.suppress(OSError, Refused):
+            if not other.is_file() or other.samefile(path) or other.stat().st_size > syntax.MAX_BYTES:
+                continue
+            content = other.read_bytes()
+            if line.search(content):
+                entries = tree.read(other, content, []).entries
+                called = entries.get("name")
+                if "manifest" in entries and isinstance(called, tree.Scalar) and called.text == name:
+                    yield other
+
+
+def _chain(path: Path, problems: list[Problem]) -> tuple[list[Path], list[tree.Map], list[bytes], bool]:
+    """The manifest and its parents, the root parent first, and whether all parents are among them. Adds to `problems`
+    what does not hinder going on: even without a parent the rest can be checked."""
     files: list[Path] = []
     trees: list[tree.Map] = []
     contents: list[bytes] = []
-    said: Place | None = None
-    while True:
+    whole, said = True, None
+    while path not in files:
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise Refused([*problems, Problem(said, f"{shown(path)} cannot be read: {error.strerror}")]) from None
+            content = _content(path, said)
+            trees.append(tree.read(path, content, []) if files else tree.read(path, content, problems))
+        except Refused as refused:
+            if not files:
+                raise
+            problems += refused.problems
+            whole = False
+            break
         files.append(path)
         contents.append(content)
-        trees.append(tree.read(path, content, problems))
         parent = trees[-1].entries.get("extends")
         if not isinstance(parent, tree.Scalar) or parent.text is None:
-            return files[::-1], trees[::-1], contents[::-1]
+            # What is no text is said by the model.
+            whole = parent is None or isinstance(parent, tree.Scalar)
+            break
         said = parent.place
         try:
             path = _parent(path, parent.text, said)
         except Refused as refused:
-            raise Refused([*problems, *refused.problems]) from None
-        if path in files:
-            ring = [*files[files.index(path) :], path]
-            way = " → ".join(file.name for file in ring)
-            raise Refused([*problems, Problem(said, f"parents go in a circle: {way}", "remove one `extends`")])
+            problems += refused.problems
+            whole = False
+            break
+    else:
+        ring = [*files[files.index(path) :], path]
+        way = " → ".join(file.name for file in ring)
+        problems.append(Problem(said, f"parents go in a circle: {way}", "remove one `extends`"))
+        whole = False
+    return files[::-1], trees[::-1], contents[::-1], whole
+
+
+def _content(path: Path, said: Place | None) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refused([Problem(said, f"{shown(path)} cannot be read: {error.strerror}")]) from None
 
 
 def _parent(child: Path, name: str, said: Place) -> Path:

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 
 from manifests import lock as locks
 from manifests.drift import drift, unknown
 from manifests.load import Loaded
-from manifests.problems import shown
+from manifests.problems import alike, listing, shown
 from manifests.resolution import Progress, Result, UnknownItem, called, update
 
 FINE, PROBLEM, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -92,10 +91,9 @@ def _by_reason(result: Result) -> dict[tuple[str, str], list[str]]:
 
 def _no_such_item(loaded: Loaded, name: str) -> int:
     known = sorted(set().union(*called(locks.wanted(loaded)).values()) | {"all"})
-    close = get_close_matches(name, known, 3)
     print(f"error: {loaded.manifest.name} has nothing called {name!r} to update", file=sys.stderr)
-    short = ", ".join(item for item in known if "/" not in item)
-    print(f"  hint: {'did you mean ' + ' or '.join(close) + '?' if close else 'it has ' + short}", file=sys.stderr)
+    short = (item for item in known if "/" not in item)
+    print(f"  hint: {alike(name, known, most=3) or f'it has {listing(short)}'}", file=sys.stderr)
     return USAGE
 
 

@@ -44,11 +44,13 @@ class Plain:
     keys: dict[Path, Place] = field(default_factory=dict)
     """Place of each entry's key."""
     problems: list[Problem] = field(default_factory=list)
+    whole: bool = True
+    """No parent is missing; else a key without a value may take away one of the missing parent's."""
 
 
-def plain(root: Map) -> Plain:
+def plain(root: Map, whole: bool = True) -> Plain:
     """Plain data of a merged tree: text, lists and maps."""
-    made = Plain({})
+    made = Plain({}, whole=whole)
     made.data = _map(root, (), made)
     return made
 
@@ -74,7 +76,7 @@ def _map(tree: Map, path: Path, into: Plain) -> dict[str, Any]:
     for name, value in tree.entries.items():
         here = (*path, name)
         if _unset(value):
-            if not value.reset:
+            if not value.reset and into.whole:
                 into.problems.append(Problem(tree.keys[name], f"`{name}` has no value", _NO_VALUE))
             continue
         into.keys[here] = tree.keys[name]

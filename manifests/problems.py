@@ -78,13 +78,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def alike(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """`did you mean …?` when a known word is close, else None."""
+def alike(word: str, known: Iterable[str], cutoff: float = 0.6, most: int = 1) -> str | None:
+    """`did you mean …?` with the `most` closest of the known words; None when none is close."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(word, known, n=most, cutoff=cutoff)
     if not near:
-        near = [k for k in known if k.lower().replace("-", "_") == word.lower().replace("-", "_")]
-    return f"did you mean `{near[0]}`?" if near else None
+        near = [k for k in known if k.lower().replace("-", "_") == word.lower().replace("-", "_")][:most]
+    return f"did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else None
 
 
 def listing(words: Iterable[str], limit: int = 12) -> str:

@@ -46,8 +46,8 @@ _INTRODUCTION = """\
 Generated from `manifests/model.py` by `./buildkit.py schema --markdown`. How to write one: \
 [write-a-manifest.md](write-a-manifest.md).
 
-- A size is written `500MB`, `1.5GiB` or as a number of bytes; a duration `90s`, `5m` or `1h30m`; a path is relative \
-and stays below its root.
+- A size is written `500MB`, `1.5GiB` or as a number of bytes; a duration `90s`, `5m` or `1h30m`, more than zero; \
+a path is relative and stays below its root.
 - Values are read as written: `3.10`, `22:22` and `on` are text. A key without a value (also `~` or `null`) takes the \
 parent's value away; the empty text is `''`.
 - With `extends`, maps merge, lists append, scalars replace. `!reset` before a value drops what the parent says: \
@@ -61,26 +61,26 @@ def schema_text() -> str:
     made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:firstlight:manifest:1",
-        **_for_editors(schema()),
+        **for_editors(schema()),
         "required": ["manifest"],
     }
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
-def _for_editors(node: Any) -> Any:
+def for_editors(node: Any) -> Any:
     """What an editor must accept: any scalar as text (it reads `3.10` as a number), numbers and flags in quotes, and
     maps that are complete only together with a parent's."""
     if isinstance(node, list):
-        return [_for_editors(item) for item in node]
+        return [for_editors(item) for item in node]
     if not isinstance(node, dict):
         return node
     made = {
         # What stands below `properties` are keys of a manifest, and one of them is called `default`.
-        key: {name: _unsettable(_for_editors(one)) for name, one in value.items()}
+        key: {name: _unsettable(for_editors(one)) for name, one in value.items()}
         if key == "properties"
-        else _unsettable(_for_editors(value))
+        else _unsettable(for_editors(value))
         if key == "additionalProperties" and value is not False
-        else _for_editors(value)
+        else for_editors(value)
         for key, value in node.items()
         if key not in ("required", "default")
     }

@@ -29,9 +29,13 @@ def run_check(wanted: Sequence[str] | None = None, *, json: bool = False) -> int
             fine.append(name)
         except Refused as refused:
             problems += refused.problems
-    problems = ordered(problems)
+    return told(ordered(problems), fine, json=json)
+
+
+def told(problems: Sequence[Problem], fine: Sequence[str] = (), *, json: bool = False) -> int:
+    """Print what was found, and the names of the manifests that are fine. 0 without a problem, else 78."""
     if json:
-        print(jsons.dumps({"fine": fine, "problems": [_json(problem) for problem in problems]}, indent=1))
+        print(jsons.dumps({"fine": list(fine), "problems": [_json(problem) for problem in problems]}, indent=1))
     else:
         if problems:
             print(report(problems), file=sys.stderr)

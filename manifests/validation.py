@@ -28,7 +28,10 @@ _LIMITS = {
 
 
 def validate(plain: Plain) -> tuple[Manifest, Findings]:
-    """The manifest, and what keeps the data from being one: then it is made of the part that fits the model."""
+    """The manifest, and what keeps the data from being one: then it is made of the part that fits the model.
+
+    Where a parent is missing, nothing is said of what it may bring or mend.
+    """
     try:
         return Manifest.model_validate(plain.data), Findings(plain)
     except ValidationError as error:
@@ -36,6 +39,8 @@ def validate(plain: Plain) -> tuple[Manifest, Findings]:
         mapping.take(error)
         found = mapping.found
     data = copy.deepcopy(plain.data)
+    for path in mapping.brought:
+        _put_in(data, path, _BROUGHT[path[-1]])
     for _ in range(_ROUNDS):
         for path in sorted(found.broken, key=len, reverse=True):
             _take_out(data, path)
@@ -53,6 +58,14 @@ _ROUNDS = 8
 """Taking a value out may leave its map short of it, which is then taken out: maps lie no deeper."""
 _STAND_INS = {"manifest": "1", "name": "unnamed", "image": {"base": "scratch"}}
 """For what must be there and is not, so that the rest can be checked."""
+_BROUGHT: dict[str | int, str] = {"base": "scratch", "command": "true", "run": "true"}
+"""The same, by key, for what a missing parent may bring."""
+
+
+def _put_in(data: Any, path: Path, value: str) -> None:
+    for part in path[:-1]:
+        data = data[part]
+    data[path[-1]] = value
 
 
 def _take_out(data: dict[str, Any], path: Path) -> None:
@@ -92,19 +105,36 @@ def _path(data: Any, loc: tuple[int | str, ...], kind: str) -> tuple[Path, tuple
     return path, branch
 
 
+def _mended_by_a_parent(path: Path, error: dict[str, Any]) -> bool:
+    """Whether a parent's entries, merged in, can make it right: those of maps, but not of maps in a list."""
+    if any(isinstance(part, int) for part in path):
+        return False
+    return error["type"] in ("missing", "too_short") or (
+        error["type"] == "value_error" and isinstance(error["input"], dict)
+    )
+
+
 class _Mapping:
     """Maps pydantic's errors to problems."""
 
     def __init__(self, plain: Plain) -> None:
         self.plain = plain
         self.found = Findings(plain)
+        self.brought: list[Path] = []
+        """What only a missing parent says."""
 
     def take(self, error: ValidationError) -> None:
         """Add one problem for each error; the branches of a union count as one value."""
         unions: dict[Path, dict[str, list[tuple[Path, dict[str, Any]]]]] = defaultdict(lambda: defaultdict(list))
         for one in error.errors(include_url=False):
             path, branch = _path(self.plain.data, one["loc"], str(one["type"]))
+            mended = not self.plain.whole and _mended_by_a_parent(path, dict(one))
+            if mended and one["type"] == "missing" and path[-1] in _BROUGHT:
+                self.brought.append(path)
+                continue
             self.found.broken.add(_refused(self.plain.data, one["loc"], str(one["type"])))
+            if mended:
+                continue
             if branch is None:
                 self._problem(path, dict(one))
             else:

@@ -26,6 +26,8 @@ _REFERENCE = re.compile(
     r"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?"
 )
 
+_SECRET = "a URL must not hold a password\ngive it as an environment variable or a build secret"
+
 
 def _flag(value: Any) -> Any:
     if isinstance(value, bool):
@@ -49,17 +51,21 @@ def _size(value: Any) -> Any:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is no size\nwrite it as `500MB`, `1.5GiB` or a number of bytes")
-    return int(float(match[1]) * _SIZE_UNITS[match[2] or ""])
+    unit = _SIZE_UNITS[match[2] or ""]
+    if unit == 1 and "." in match[1]:
+        raise ValueError(f"{value!r} is part of a byte\nwrite a unit, as `1.5GiB`, or a whole number of bytes")
+    return int(float(match[1]) * unit)
 
 
 def _duration(value: Any) -> Any:
-    if isinstance(value, (int, float)):
-        return float(value)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not value or match is None:
         raise ValueError(f"{value!r} is no duration\nwrite it as `90s`, `5m` or `1h30m`")
     hours, minutes, seconds = (float(group or 0) for group in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    total = hours * 3600 + minutes * 60 + seconds
+    if total == 0:
+        raise ValueError(f"{value!r} is no time at all\ngive more than zero, as `90s`, `5m` or `1h30m`")
+    return total
 
 
 def _pattern(pattern: str, what: str, hint: str) -> Callable[[str], str]:
@@ -77,6 +83,8 @@ def _relative_path(value: str) -> str:
     path = PurePosixPath(value)
     if not value or "\0" in value or "\n" in value:
         raise ValueError(f"{value!r} is no path\nname a file or a folder")
+    if "\\" in value:
+        raise ValueError(f"the path {value!r} holds a backslash\nseparate folders with `/`")
     if path.is_absolute() or value.startswith("~"):
         raise ValueError(f"path {value!r} is absolute\nwrite it relative to its root")
     if ".." in path.parts:
@@ -99,7 +107,7 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
         if not parts.netloc or re.search(r"\s", value):
             raise ValueError(f"{value!r} is no complete URL\nwrite it as `{schemes[0]}://host/…`")
         if parts.username or parts.password:
-            raise ValueError("a URL must not hold a password\ngive it as an environment variable or a build secret")
+            raise ValueError(_SECRET)
         return value
 
     return check
@@ -107,13 +115,24 @@ def _url(schemes: tuple[str, ...]) -> Callable[[str], str]:
 
 def _requirement(value: str) -> str:
     try:
-        Pep508(value)
+        address = Pep508(value).url
     except InvalidRequirement as error:
         raise ValueError(
             f"{value!r} is no requirement: {str(error).splitlines()[0]}\nwrite it as `name==1.2`"
         ) from None
+    if address is not None:
+        parts = urlsplit(address)
+        if parts.scheme in ("", "file") or parts.scheme.endswith("+file"):
+            hint = "name a version or an https address, or bring the project as a source with `path`"
+            raise ValueError(f"{value!r} lies on this machine, and an image has nothing of it\n{hint}")
+        if parts.password:
+            raise ValueError(_SECRET)
     return value
 
+
+_NEVER_A_NUMBER = WithJsonSchema({"type": ["string", "boolean"]})
+"""For editors, which read `7` and `true` as a number and a flag: `true` is a name as well, `7` is none."""
+_TEXT_ALONE = WithJsonSchema({"type": ["string"]})
 
 Text = Annotated[str, Field()]
 Flag = Annotated[bool, BeforeValidator(_flag)]
@@ -121,13 +140,12 @@ Number = Annotated[int, BeforeValidator(_number)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": ["string", "integer"], "title": "size"})]
 """Bytes."""
-Duration = Annotated[
-    float, BeforeValidator(_duration), WithJsonSchema({"type": ["string", "number"], "title": "duration"})
-]
+Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": ["string"], "title": "duration"})]
 """Seconds."""
 Id = Annotated[
     str,
     AfterValidator(_pattern(r"[a-z][a-z0-9._-]*", "name", "small letters, digits, `-`, `_` and `.`, a letter first")),
+    _NEVER_A_NUMBER,
 ]
 ImageName = Annotated[
     str,
@@ -140,7 +158,9 @@ ImageName = Annotated[
     ),
 ]
 ImageUser = Annotated[
-    str, AfterValidator(_pattern(r"[a-z_][a-z0-9_-]{0,31}", "user name", "small letters, digits, `-`, `_`"))
+    str,
+    AfterValidator(_pattern(r"[a-z_][a-z0-9_-]{0,31}", "user name", "small letters, digits, `-`, `_`")),
+    _NEVER_A_NUMBER,
 ]
 BaseImage = Annotated[
     str,
@@ -155,6 +175,7 @@ EnvName = Annotated[
     AfterValidator(
         _pattern(r"[A-Za-z_][A-Za-z0-9_]*", "environment variable name", "letters, digits and `_`, no digit first")
     ),
+    _NEVER_A_NUMBER,
 ]
 PackageName = Annotated[
     str,
@@ -168,9 +189,10 @@ HubRepo = Annotated[
     AfterValidator(
         _pattern(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "Hugging Face repository", "write it as `owner/name`")
     ),
+    _TEXT_ALONE,
 ]
 Requirement = Annotated[str, AfterValidator(_requirement)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
-HttpUrl = Annotated[str, AfterValidator(_url(("https", "http")))]
+HttpUrl = Annotated[str, AfterValidator(_url(("https", "http"))), _TEXT_ALONE]
 GitUrl = HttpUrl
-ModelUrl = Annotated[str, AfterValidator(_url(("https", "http", "hf", "civitai")))]
+ModelUrl = Annotated[str, AfterValidator(_url(("https", "http", "hf", "civitai"))), _TEXT_ALONE]

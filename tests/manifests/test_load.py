@@ -65,6 +65,26 @@ def test_values_are_read_as_written(family: Path) -> None:
     assert ready.within == 5400
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("7", 7),
+        ("7 B", 7),
+        ("1kB", 1_000),
+        ("1KB", 1_000),
+        ("500MB", 500_000_000),
+        ("1.5 GB", 1_500_000_000),
+        ("2TB", 2_000_000_000_000),
+        ("1KiB", 1_024),
+        ("1MiB", 1_048_576),
+        ("1TiB", 1_099_511_627_776),
+    ],
+)
+def test_units_of_sizes(family: Path, text: str, size: int) -> None:
+    family.write_text(CHILD.replace("1.5GiB", text))
+    assert load.load(str(family)).manifest.portal.max_upload == size
+
+
 def test_places_survive_merging(family: Path) -> None:
     loaded = load.load(str(family))
     parent = family.with_name("_parent.yaml")
@@ -72,6 +92,8 @@ def test_places_survive_merging(family: Path) -> None:
     assert loaded.where["image", "apt", 2] == Place(family, 6, 9, 13)
     assert loaded.where["image", "base"] == Place(family, 5, 9, 18)
     assert loaded.keys["image", "env", "C"].line == 7
+    assert loaded.keys["image", "base"] == Place(family, 5, 3, 7), "the key of who says it last"
+    assert loaded.keys["image", "env", "A"].file == parent
     assert loaded.chain == [parent, family]
 
 
@@ -99,6 +121,18 @@ def test_files_lie_beside_the_file_that_names_them(family: Path) -> None:
     with family.open("a") as file:
         file.write("kernels: {k: {path: kernel, env: app, probe: probe.py}}\n")
     assert load.load(str(family)).beside("kernels", "k", "probe") == family.parent / "probe.py"
+
+
+def test_a_parent_from_elsewhere_brings_its_own_files(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = family.parent / "ours"
+    ours.mkdir()
+    (ours / "data.txt").touch()
+    (ours / "_ours.yaml").write_text(
+        "manifest: 1\nimage: {base: debian:12}\ncommands: {a: {run: x, inputs: [data.txt]}}\n"
+    )
+    monkeypatch.setattr(load, "FOLDER", ours)
+    family.write_text("manifest: 1\nname: child\nextends: _ours.yaml\n")
+    assert load.load(str(family)).beside("commands", "a", "inputs", 0) == ours / "data.txt"
 
 
 def test_our_parents_serve_manifests_anywhere(tmp_path: Path) -> None:

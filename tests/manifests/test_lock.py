@@ -151,6 +151,24 @@ AGAIN = "restore case.lock.json from version control, or delete it and run `./bu
             AGAIN,
         ),
         (
+            locks.text(FULL).replace('"size": 12', '"size": -1'),
+            "15:4",
+            "the lock is damaged at models → hf://o/n/a@main → size: Input should be greater than or equal to 0",
+            AGAIN,
+        ),
+        (
+            locks.text(FULL).replace(SHA2, "abc"),
+            "27:4",
+            "the lock is damaged at wheels → https://f.example/w.whl → sha256: String should match pattern",
+            AGAIN,
+        ),
+        (
+            locks.text(FULL).replace(DIGEST, "latest"),
+            "3:3",
+            "the lock is damaged at base → digest: String should match pattern",
+            AGAIN,
+        ),
+        (
             locks.text(FULL).replace('"digest"', '"digets"'),
             "3:3",
             "the lock is damaged at base → digets: Unexpected keyword argument",

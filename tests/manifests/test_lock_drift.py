@@ -51,6 +51,14 @@ kernels:
             [("git https://git.example/old#v1", "orphaned", "the manifest no longer has it")],
         ),
         (
+            GIT,
+            Lock(git={"https://git.example/old#v1": COMMIT}),
+            [
+                ("git app", "pending", "https://git.example/app#v2 is not in the lock"),
+                ("git https://git.example/old#v1", "orphaned", "the manifest no longer has it"),
+            ],
+        ),
+        (
             PINNED,
             Lock(git={f"https://git.example/app#{COMMIT}": OTHER}),
             [("git app", "changed", f"https://git.example/app#{COMMIT} is locked to {OTHER}")],

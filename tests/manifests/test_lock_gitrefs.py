@@ -92,8 +92,8 @@ def test_a_name_that_is_branch_and_tag_is_refused(repository: Repository) -> Non
 def test_an_unknown_ref_names_those_that_are_near(repository: Repository) -> None:
     error = refused(repository.url, "v1-anotated")
     assert error.reason == f"v1-anotated is no branch and no tag of {repository.url}"
-    assert error.remedy.startswith("did you mean v1-annotated")
-    assert refused(repository.url, "zzz").remedy == "it has both, deadbeef, feature/one, main, v1"
+    assert error.remedy.startswith("did you mean `v1-annotated`")
+    assert refused(repository.url, "zzz").remedy == "it has `both`, `deadbeef`, `feature/one`, `main`, `v1`, …"
 
 
 def test_one_bad_ref_does_not_spoil_the_others(repository: Repository) -> None:
@@ -107,10 +107,18 @@ def test_a_missing_repository_is_said(origin: Origin) -> None:
     assert (error.reason, error.remedy) == ("there is no such repository", "check the address")
 
 
-def test_a_private_repository_is_said_and_nobody_is_prompted(repository: Repository, origin: Origin) -> None:
+def test_a_private_repository_is_said_and_nobody_is_prompted(
+    repository: Repository, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, asked = tmp_path / "askpass", tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\ntouch {asked}\necho x\n")
+    program.chmod(0o755)
+    for name in ("GIT_ASKPASS", "SSH_ASKPASS"):
+        monkeypatch.setenv(name, str(program))
     origin.fault("status", "git/project.git", status=401)
     error = refused(repository.url, "main")
     assert error.reason == "there is no such repository, or it is private and git has no login for it"
+    assert not asked.exists()
 
 
 def test_a_dead_network_is_said() -> None:

@@ -187,9 +187,15 @@ def test_a_redirect_is_followed_without_fetching_the_file(origin: Origin) -> Non
 def test_refusals_of_plain_files_are_said(origin: Origin) -> None:
     file = origin.plain("files/a.bin", Generated(2, 10))
     host = web.host_of(origin.url)
-    for status, reason in ((403, f"{host} refuses access (HTTP 403)"), (418, f"{host} answers HTTP 418")):
+    for status, reason in (
+        (401, "refuses access (HTTP 401)"),
+        (403, "refuses access (HTTP 403)"),
+        (418, "answers HTTP 418"),
+    ):
         origin.fault("status", file.key, status=status, times=1)
-        assert refused(origin, file.url, None).reason == reason
+        assert refused(origin, file.url, None).reason == f"{host} {reason}"
+    origin.fault("status", file.key, status=410, times=1)
+    assert refused(origin, file.url, None).reason == "there is no such file (HTTP 410)"
     error = refused(origin, f"{origin.url}/files/none.bin", None)
     assert (error.reason, error.remedy) == ("there is no such file (HTTP 404)", "check the address")
 
@@ -209,6 +215,11 @@ def test_civitai_errors_are_explained(origin: Origin) -> None:
     error = refused(origin, file.url, None, CIVITAI_TOKEN=TOKEN)
     assert error.reason == "CivitAI does not accept CIVITAI_TOKEN (HTTP 401)"
     assert error.remedy == f"make an API key at {origin.url}/user/account and set CIVITAI_TOKEN"
+    origin.clear()
+    origin.fault("status", file.key, status=403, times=1)
+    assert refused(origin, file.url, None).reason == "CivitAI shows this version only to who is logged in (HTTP 403)"
+    origin.fault("status", file.key, status=429, retry_after="900", times=1)
+    assert refused(origin, file.url, None).remedy == "run it again after 900 s"
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +144,7 @@ def test_a_repository_that_the_token_does_not_open_is_said(served: Registries, d
     assert "gives team/private:1 to nobody without a login" in refused(f"{served.token}/team/private:1").reason
 
 
-def test_a_missing_tag_and_a_missing_image_are_told_apart(served: Registries) -> None:
+def test_a_missing_tag_is_said(served: Registries) -> None:
     assert refused(f"{served.open}/team/base:nope").reason == f"{served.open} has no team/base:nope"
     assert refused(f"{served.open}/team/base:nope").remedy == "check the tag in `image.base`"
 
@@ -163,7 +167,116 @@ def test_too_many_pulls_are_explained(origin: Origin) -> None:
     assert error.remedy == "run it again after 90 s"
 
 
-def test_a_login_never_goes_to_a_token_server_in_the_clear(served: Registries) -> None:
+def test_a_login_never_goes_to_a_token_server_in_the_clear() -> None:
     image, login = registry.parse("registry.example/team/base"), {"Username": "a", "Password": "b"}
     with pytest.raises(CannotResolve, match="asks for a login in a way that is not understood"):
         registry._authorize(image, 'Bearer realm="http://tokens.example/t",service="s"', login)
+    with pytest.raises(CannotResolve, match="asks for a login in a way that is not understood"):
+        registry._authorize(image, 'Bearer realm="http://127.0.0.1:1/t",service="s"', login)
+
+
+class Scripted(BaseHTTPRequestHandler):
+    """A registry that answers as `server.answer` says, and remembers who asked with which login."""
+
+    def do_HEAD(self) -> None:
+        server: Any = self.server
+        server.seen.append((self.path, self.headers.get("Authorization")))
+        status, headers, body = server.answer(self)
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Registry(ThreadingHTTPServer):
+    """Listens on loopback; `host` is its address."""
+
+    seen: list[tuple[str, str | None]]
+    answer: Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: it is asked over TLS first, and hangs up."""
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., Registry]]:
+    """Start a registry that gives these answers."""
+    running: list[Registry] = []
+
+    def start(answer: Callable[[BaseHTTPRequestHandler], tuple[int, dict[str, str], bytes]]) -> Registry:
+        server = Registry(("127.0.0.1", 0), Scripted)
+        server.seen, server.answer = [], answer
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason", "remedy"),
+    [
+        (403, "DENIED", "the login of your Docker configuration may not read a/b:1 on {}", "ask its owner for access"),
+        (404, "NAME_UNKNOWN", "{} has no image a/b", "check `image.base`"),
+        (404, "MANIFEST_UNKNOWN", "{} has no a/b:1", "check the tag in `image.base`"),
+        (500, "UNKNOWN", "{} answers HTTP 500 (UNKNOWN)", "run it again later"),
+    ],
+)
+def test_a_registrys_refusal_is_explained(
+    scripted: Callable[..., Registry], docker_config: Path, status: int, code: str, reason: str, remedy: str
+) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        if "manifests" not in request.path:
+            return 200, {}, b"{}"
+        if not request.headers.get("Authorization"):
+            return 401, {"WWW-Authenticate": 'Basic realm="x"'}, b""
+        return status, {}, json.dumps({"errors": [{"code": code}]}).encode()
+
+    server = scripted(answer)
+    log_in(docker_config, server.host)
+    error = refused(f"{server.host}/a/b:1")
+    assert (error.reason, error.remedy) == (reason.format(server.host), remedy)
+
+
+@pytest.mark.parametrize("stated", [{}, {"Docker-Content-Digest": "latest"}])
+def test_a_digest_that_is_not_stated_is_that_of_the_manifest(
+    scripted: Callable[..., Registry], stated: dict[str, str]
+) -> None:
+    server = scripted(lambda request: (200, stated, b"a manifest"))
+    expected = f"sha256:{hashlib.sha256(b'a manifest').hexdigest()}"
+    assert registry.digest(f"{server.host}/a/b:1", Courtesy()) == expected
+
+
+@pytest.mark.parametrize("where", ["token", "manifest"])
+def test_a_login_does_not_follow_a_redirect(scripted: Callable[..., Registry], docker_config: Path, where: str) -> None:
+    elsewhere = scripted(lambda request: (200, {"Docker-Content-Digest": f"sha256:{'a' * 64}"}, b'{"token": "t"}'))
+    away = {"Location": f"http://{elsewhere.host}/away"}
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        if request.path.startswith("/token"):
+            return (302, away, b"") if where == "token" else (200, {}, b'{"token": "t"}')
+        if "manifests" in request.path and not request.headers.get("Authorization"):
+            return 401, {"WWW-Authenticate": f'Bearer realm="http://{server.host}/token",service="s"'}, b""
+        if "manifests" in request.path and where == "manifest":
+            return 307, away, b""
+        return 200, {"Docker-Content-Digest": f"sha256:{'a' * 64}"}, b"{}"
+
+    server = scripted(answer)
+    log_in(docker_config, server.host)
+    assert registry.digest(f"{server.host}/a/b:1", Courtesy()) == f"sha256:{'a' * 64}"
+    assert any(login for path, login in server.seen if path.startswith("/token")), "the login was sent where it belongs"
+    assert elsewhere.seen == [("/away", None)]

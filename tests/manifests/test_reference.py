@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import typing
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from manifests import load, reference
+from manifests import load, reference, values
 from manifests.problems import Place, Problem
 
 SCHEMA = json.loads(reference.schema_text())
@@ -51,6 +53,35 @@ def test_the_schema_sees_mistakes() -> None:
 )
 def test_the_schema_accepts_what_the_loader_accepts(accepted: dict[str, Any]) -> None:
     assert misfits({"manifest": 1, **accepted}, SCHEMA) == []
+
+
+SCALARS = {
+    name: kind
+    for name, kind in vars(values).items()
+    if typing.get_origin(kind) is typing.Annotated and kind is not values.Flag
+}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+@pytest.mark.parametrize("value", [7, 77, 1.5, True])
+def test_the_schema_takes_numbers_and_flags_where_the_loader_does(name: str, value: Any) -> None:
+    """The loader sees the text as written; an editor sees a number."""
+    adapter: TypeAdapter[Any] = TypeAdapter(SCALARS[name])
+    try:
+        adapter.validate_python(json.dumps(value))
+        accepted = True
+    except ValidationError:
+        accepted = False
+    fitting = misfits(value, reference.for_editors(adapter.json_schema())) == []
+    # What a pattern says of the text, a schema cannot say of a number.
+    assert fitting == accepted or (fitting and name in ("AptPackage", "Sha256"))
+
+
+def test_the_schema_refuses_a_number_as_a_duration() -> None:
+    place = {"commands": {"a": {"run": "x", "within": 90}}}
+    assert misfits({"manifest": 1, **place}, SCHEMA) == ["commands.a.within"]
+    place["commands"]["a"]["within"] = "90s"
+    assert misfits({"manifest": 1, **place}, SCHEMA) == []
 
 
 def misfits(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:

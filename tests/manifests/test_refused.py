@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,44 @@ def test_a_file_called_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "        ^^^^^\n"
         "  hint: write `name: app`, or rename the file"
     )
+
+
+def test_two_manifests_of_one_name_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "manifest: 1\nname: app\nimage: {base: debian:12}\n"
+    (tmp_path / "one.yaml").write_text(text)
+    (tmp_path / "link.yaml").symlink_to("one.yaml")
+    (tmp_path / "_parent.yaml").write_text(text)
+    (tmp_path / "compose.yaml").write_text("name: app\nservices: {}\n")
+    (tmp_path / "longer.yaml").write_text("manifest: 1\nname: app-2\nimage: {base: 'name: app'}\n")
+    (tmp_path / "inner.yaml").write_text("manifest: 1\nname: inner\nsources:\n  a:\n    name: app\n")
+    (tmp_path / "broken.yaml").write_text("manifest: 1\nname: app\n  x: [\n")
+    (tmp_path / "binary.yaml").write_bytes(b"manifest: 1\nname: app\n\xff\xfe")
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert load.load("one.yaml").manifest.name == "app"
+    (tmp_path / "two.yml").write_text('{"manifest": 1, "name": "app"}')
+    assert said("./one.yaml") == (
+        "one.yaml:2:7: error: two.yml beside it is called `app` as well\n"
+        "  name: app\n"
+        "        ^^^\n"
+        "  hint: give one of them another name: both would have the lock app.lock.json"
+    )
+    assert "error: one.yaml beside it is called `app` as well\n" in said("two.yml")
+
+
+@pytest.mark.parametrize("name", load.names())
+def test_a_good_manifest_without_its_parent_lacks_nothing_else(name: str, tmp_path: Path) -> None:
+    text = (load.FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    assert "\nextends: " in text
+    for beside in load.FOLDER.iterdir():
+        if beside.is_dir():
+            shutil.copytree(beside, tmp_path / beside.name)
+    child = tmp_path / "child.yaml"
+    child.write_text(re.sub("\nextends: .*", "\nextends: none.yaml", text), encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        load.load(str(child))
+    assert [problem.text for problem in refused.value.problems] == ["the parent 'none.yaml' does not exist"]
 
 
 def test_a_huge_file(tmp_path: Path) -> None:
