@@ -1,0 +1,126 @@
+/** The one line that every view shows, the bar of the whole, and what can be done at once. */
+
+import React, { useEffect, useRef, useState } from "react";
+import type { Headline, Problem, Snapshot } from "../contract.ts";
+import { ago, left, percent } from "../figures.ts";
+import type { Look } from "../rows.ts";
+import { line, sentence } from "../text.ts";
+import type { View } from "../watch.ts";
+import { useReach } from "./context.ts";
+import { Bar, Clip, Mark } from "./parts.tsx";
+import { Repair } from "./repair.tsx";
+
+const LOOK: Record<Headline["tone"], Look> = { busy: "active", ready: "done", warning: "warning", error: "error" };
+
+/** Seconds between two announcements of a headline that only counts down. */
+const PACE = 60;
+
+/** What a screen reader is told: a change of tone at once, a countdown now and then. */
+function useAnnounced(headline: Headline | null): string {
+  const [said, setSaid] = useState("");
+  const last = useRef({ tone: "", at: 0 });
+  const [text, tone] = [headline?.text ?? "", headline?.tone ?? ""];
+  useEffect(() => {
+    const now = Date.now() / 1000;
+    if (tone === last.current.tone && now - last.current.at < PACE) return;
+    last.current = { tone, at: now };
+    setSaid(line(text));
+  }, [text, tone]);
+  return said;
+}
+
+export function Head({ view }: { view: View }): React.JSX.Element {
+  const { address } = useReach();
+  const { answer } = view;
+  const state = answer?.state ?? null;
+  const announced = useAnnounced(state?.headline ?? null);
+  if (!state) {
+    return (
+      <header className="fl-head">
+        <div className="fl-headline">
+          <Mark look={answer ? "warning" : "active"} />
+          <h2>{answer ? "Nothing is known about this start yet" : headlineOf(view)}</h2>
+        </div>
+        {answer?.problem ? <Trouble problem={answer.problem} /> : <Away view={view} />}
+      </header>
+    );
+  }
+  const service = state.services.find((each) => each.id === state.headline.service);
+  const href = service?.state === "ready" ? address(service.id) : null;
+  // What a silent runner said last is no promise any more.
+  const stale = answer?.alive === false;
+  return (
+    <header className="fl-head" data-tone={state.headline.tone} data-stale={stale}>
+      <div className="fl-headline">
+        <Mark look={stale ? "warning" : LOOK[state.headline.tone]} />
+        <h2>
+          <Clipped text={state.headline.text} />
+        </h2>
+        {href && service && (
+          <a className="fl-button fl-mod-main" href={href} target="_blank" rel="noopener" aria-label={`Open ${line(service.title, 80)} in a new tab`}>
+            Open
+          </a>
+        )}
+      </div>
+      <span className="fl-hidden" role="status" aria-live="polite">
+        {announced}
+      </span>
+      {state.headline.repair && <Repair verb={state.headline.repair} what={state.title} main={!href} />}
+      <Whole state={state} stale={stale} />
+      {answer?.problem && <Trouble problem={answer.problem} />}
+      <Away view={view} />
+    </header>
+  );
+}
+
+function Clipped({ text }: { text: string }): React.JSX.Element {
+  return <span title={text.length > 160 ? line(text, 600) : undefined}>{line(text, 160)}</span>;
+}
+
+function Whole({ state, stale }: { state: Snapshot; stale: boolean }): React.JSX.Element | null {
+  if (state.phase !== "starting") return null;
+  const rest = stale ? "" : left(state.etaS, state.etaRange);
+  const share = state.progress;
+  const done = share === null ? "" : `${percent(share)} %`;
+  return (
+    <>
+      <Bar share={share} label="The whole start" text={[done, rest].filter(Boolean).join(", ")} look={stale ? "skipped" : "active"} thick />
+      <div className="fl-figures">
+        <span>{done}</span>
+        <span>{rest || (stale ? "last known" : "no estimate yet")}</span>
+      </div>
+    </>
+  );
+}
+
+function Trouble({ problem }: { problem: Problem }): React.JSX.Element {
+  return (
+    <div className="fl-trouble" data-look="warning">
+      <Clip text={sentence(problem.message)} />
+      {problem.remedy && <Clip className="fl-soft" text={sentence(problem.remedy)} />}
+    </div>
+  );
+}
+
+function headlineOf(view: View): string {
+  if (view.trouble === "absent") return "This server tells nothing about its start";
+  if (view.trouble === "refused") return "This server wants a new login";
+  if (view.trouble === "unreachable") return "JupyterLab's server does not answer";
+  return "Looking at this machine…";
+}
+
+/** The server is away: said calmly, in a line of its own. */
+function Away({ view }: { view: View }): React.JSX.Element | null {
+  if (view.trouble === "absent") {
+    return <Clip className="fl-soft" text="Its part of the panel does not run. Restart JupyterLab's server; this page goes on by itself then." />;
+  }
+  if (view.trouble === "refused") {
+    return <Clip className="fl-soft" text="Log in again in another tab; this page goes on by itself then." />;
+  }
+  if (view.away === null) return null;
+  return (
+    <p className="fl-away">
+      {view.answer ? `The server is away, last seen ${ago(view.away)}. ` : ""}Trying again; nothing needs a reload.
+    </p>
+  );
+}

@@ -1,0 +1,127 @@
+/** The end of a log, and what is added to it. */
+
+import React, { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { Failure, reason } from "../connection.ts";
+import { SERVICE } from "../contract.ts";
+import { openIcon } from "../icons.ts";
+import { line } from "../text.ts";
+import type { Connection } from "../connection.ts";
+import { useReach } from "./context.ts";
+import { IconButton } from "./parts.tsx";
+
+/** Characters that are kept on the page. */
+const KEPT = 200_000;
+const LINES = 200;
+const PACE = 1000;
+const SLOWEST = 15_000;
+
+/** A service's log has the service's own name, unless a stage is called the same. */
+async function named(connection: Connection, key: string): Promise<string> {
+  if (!key.startsWith(SERVICE)) return key;
+  const names = await connection.logs();
+  return names.includes(key) ? key : key.slice(SERVICE.length);
+}
+
+interface Text {
+  text: string;
+  told: string;
+}
+
+/** A log's text as it grows; `told` says what is wrong, or that there is none yet. */
+function useLog(connection: Connection, key: string): Text {
+  const [log, setLog] = useState<Text>({ text: "", told: "Looking…" });
+  useEffect(() => {
+    const control = new AbortController();
+    let [timer, pause] = [0, PACE];
+    const follow = async () => {
+      try {
+        const name = await named(connection, key);
+        const tail = await connection.tail(name, LINES, control.signal);
+        setLog({ text: tail.text, told: tail.text ? "" : "Nothing is written yet." });
+        pause = PACE;
+        await connection.events(`logs/${encodeURIComponent(name)}?follow=1&offset=${tail.offset}`, control.signal, (messages) => {
+          const added = messages.filter((message) => message.event === "text").map(unpacked).join("");
+          if (added && !control.signal.aborted) {
+            setLog((before) => ({ text: cut(before.text + added), told: "" }));
+          }
+        });
+      } catch (error) {
+        if (control.signal.aborted) return;
+        const none = error instanceof Failure && error.status === 404;
+        setLog((before) => ({ ...before, told: none ? "There is no log of it yet." : reason(error) }));
+        pause = Math.min(SLOWEST, pause * 2);
+      }
+      if (!control.signal.aborted) timer = window.setTimeout(() => void follow(), pause);
+    };
+    void follow();
+    return () => {
+      control.abort();
+      window.clearTimeout(timer);
+    };
+  }, [connection, key]);
+  return log;
+}
+
+function unpacked({ data }: { data: string }): string {
+  try {
+    const text: unknown = JSON.parse(data);
+    return typeof text === "string" ? text : "";
+  } catch {
+    return "";
+  }
+}
+
+const cut = (text: string): string => (text.length > KEPT ? text.slice(text.indexOf("\n", text.length - KEPT) + 1) : text);
+
+/** `name`: a stage's id, `service:ID`, or a log's own name. `whole`: fills its place. */
+export function LogBox({ name, whole }: { name: string; whole?: boolean }): React.JSX.Element {
+  const { watch, showLog } = useReach();
+  const { text, told } = useLog(watch.connection, name);
+  const box = useRef<HTMLPreElement>(null);
+  const [end, setEnd] = useState(true);
+  useLayoutEffect(() => {
+    const pre = box.current;
+    if (pre && end) pre.scrollTop = pre.scrollHeight;
+  }, [text, end]);
+  const label = `Log of ${line(name, 80)}`;
+  return (
+    <div className="fl-log" data-whole={whole}>
+      <pre
+        ref={box}
+        role="log"
+        aria-live="off"
+        aria-label={label}
+        tabIndex={0}
+        onScroll={(event) => {
+          const pre = event.currentTarget;
+          setEnd(pre.scrollHeight - pre.scrollTop - pre.clientHeight < 24);
+        }}
+      >
+        {text}
+      </pre>
+      <div className="fl-log-foot">
+        <span className="fl-soft">{told || (end ? "Following" : "Scrolled up")}</span>
+        {!end && (
+          <button
+            type="button"
+            className="fl-more"
+            onClick={() => {
+              setEnd(true);
+            }}
+          >
+            To the end
+          </button>
+        )}
+        {!whole && (
+          <IconButton
+            icon={openIcon}
+            label={`${label} in a tab of its own`}
+            onClick={() => {
+              showLog(name);
+            }}
+          />
+        )}
+      </div>
+    </div>
+  );
+}

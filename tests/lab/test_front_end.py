@@ -1,0 +1,52 @@
+"""The panel's TypeScript and the wheel that carries it, with the tools that build it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from images import panel
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The sources with their packages, and an environment with Node."""
+    folder = tmp_path_factory.mktemp("lab")
+    environ = panel.prepare(folder, os.environ)
+    yield folder, environ
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("script", ["lint", "test"])
+def test_the_front_end(workshop: tuple[Path, dict[str, str]], script: str) -> None:
+    folder, environ = workshop
+    done = subprocess.run(["jlpm", "run", script], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_the_wheel_carries_the_built_panel_and_enables_its_server() -> None:
+    wheel = panel.wheel(os.environ)
+    names = zipfile.ZipFile(wheel).namelist()
+    shared = "firstlight_lab-0.1.0.data/data"
+    assert f"{shared}/etc/jupyter/jupyter_server_config.d/firstlight_lab.json" in names
+    assert f"{shared}/share/jupyter/labextensions/firstlight-lab/package.json" in names
+    assert any("/static/remoteEntry." in name for name in names)
+    assert not [name for name in names if "labextension/" in name or name.endswith((".ts", ".tsx", ".map"))]
+    assert wheel.stat().st_size < 200_000
+    told: list[str] = []
+    assert panel.wheel(os.environ, told.append) == wheel and told == [], "built once"
+
+
+def test_a_registry_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    nowhere = {**os.environ, "YARN_NPM_REGISTRY_SERVER": "http://127.0.0.1:9", "YARN_HTTP_RETRY": "0"}
+    nowhere["YARN_GLOBAL_FOLDER"] = str(tmp_path / "what an earlier build has fetched")
+    with pytest.raises(panel.PanelError) as raised:
+        panel.prepare(tmp_path / "lab", nowhere)
+    assert "JupyterLab's panel cannot be built: packages from the npm registry:" in str(raised.value)
+    assert "NODE_EXTRA_CA_CERTS" in str(raised.value)

@@ -1,0 +1,54 @@
+"""A browser, for tests that look at JupyterLab as a user does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "docs" / "images"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    if shutil.which("chromium") is None:
+        done = subprocess.run([ROOT / "tests" / "machine.sh"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.fail(f"tests with a browser cannot run here\n{done.stderr[-2000:]}", pytrace=False)
+    with sync_playwright() as playwright:
+        quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+        started = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", *quiet]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own; an error that JupyterLab's own code does not catch fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page, errors = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+def picture(page: Page, name: str, **clip: Any) -> None:
+    """Keep what is seen for the documentation, when FIRSTLIGHT_PICTURES asks for it."""
+    if os.environ.get("FIRSTLIGHT_PICTURES"):
+        PICTURES.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURES / f"{name}.png", **clip)

@@ -1,0 +1,98 @@
+"""The demo in a real container, as its user sees it: from the first second to the app."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+
+import docker as docker_sdk
+import pytest
+from playwright.sync_api import Page, expect
+
+from images import containers
+from manifests import load
+from tests.images.machine import Machine
+from tests.origin.demo import REPO, publish
+from tests.origin.server import Origin
+from tests.panel.conftest import picture
+from tests.waiting import until
+
+STAGES = [
+    "notebook",
+    "app",
+    "lightbox",
+    "cppn",
+    "models:sketches",
+    "models:paintings",
+    "models:mural",
+    "service:lightbox",
+]
+
+
+@pytest.fixture
+def own_hub(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
+    """The demo's hub, slow, and without one of the paintings."""
+    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    with Origin(hosts=(gateway, gateway)) as origin:
+        publish(origin)
+        origin.limit(4e6)
+        yield origin
+
+
+@pytest.fixture
+def machine(docker: docker_sdk.DockerClient, built: Callable[[str], str], own_hub: Origin) -> Iterator[Machine]:
+    """A container at its first second: JupyterLab has just answered."""
+    loaded, name = load.load("demo"), f"firstlight-test-panel-{secrets.token_hex(3)}"
+    image, volume = built("demo"), docker.volumes.create(name)
+    missing = next(key for key in own_hub.files if key.startswith(f"{REPO}/") and "paintings" in key)
+    own_hub.fault("status", missing, status=404, code="EntryNotFound", server="hub")
+    container = containers.start(loaded, image, client=docker, volume=name, env={"HF_ENDPOINT": own_hub.url}, name=name)
+    try:
+        found = Machine(container, loaded, image)
+        until(lambda: found.get(loaded.manifest.jupyter.port, "/api").status == 200, within=60, what="JupyterLab")
+        yield found
+    finally:
+        container.remove(force=True)
+        volume.remove(force=True)
+
+
+@pytest.mark.timeout(1200)
+def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin, page: Page) -> None:
+    page.goto(machine.url(machine.loaded.manifest.jupyter.port, f"/lab?token={machine.token}"))
+    panel = page.locator(".fl-body")
+    head = panel.locator(".fl-headline")
+    expect(head).to_contain_text("Lightbox", timeout=60_000)
+    rows = {key: panel.locator(f'.fl-row[data-key="{key}"]') for key in STAGES}
+    for row in rows.values():
+        expect(row).to_be_visible()
+    picture(page, "panel-starting")
+
+    sketches, paintings, mural = (rows[f"models:{name}"] for name in ("sketches", "paintings", "mural"))
+    expect(paintings).to_have_attribute("data-look", "error", timeout=60_000)
+    expect(paintings).to_contain_text("The wall shows the sketches only")
+    own_hub.limit(None)
+    expect(head).to_contain_text("Lightbox runs without Four paintings", timeout=120_000)
+    expect(sketches).to_have_attribute("data-look", "done")
+    picture(page, "panel-failed")
+
+    own_hub.clear()
+    paintings.get_by_role("button", name="Retry").click()
+    expect(paintings).to_have_attribute("data-look", "done", timeout=120_000)
+    expect(head).to_contain_text("Lightbox is ready")
+
+    own_hub.limit(2e6)
+    choice = panel.locator('.fl-set[data-set="mural"]').get_by_role("checkbox")
+    choice.click()
+    expect(mural).to_have_attribute("data-look", "active", timeout=30_000)
+    choice.click()
+    expect(mural).to_have_attribute("data-look", "skipped", timeout=30_000)
+    own_hub.limit(None)
+
+    with page.context.expect_page() as opened:
+        panel.get_by_role("link", name="Open Lightbox in a new tab").first.click()
+    app = opened.value
+    app.wait_for_load_state()
+    assert "token" not in app.url and "/.firstlight/login" not in app.url
+    expect(app).to_have_title("Lightbox")
+    app.close()
+    picture(page, "panel-ready")
