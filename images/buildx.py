@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ class Extras:
     """The generator's image."""
     compression: str | None = None
     """Of layers that are made: `zstd`, `gzip`, `uncompressed`; None: what the builder does by itself."""
-    cache_from: str | None = None
+    cache_from: tuple[str, ...] = ()
     cache_to: str | None = None
+    rewrites: bool = False
+    """Files that are newer than SOURCE_DATE_EPOCH get its date: what is made twice is the same layer."""
 
 
 def command(
@@ -42,11 +45,13 @@ def command(
     *,
     metadata: Path,
     arguments: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
     load: bool = False,
 ) -> list[str]:
-    """The command line of the build; `arguments` are those of the Dockerfile."""
+    """The command line of the build; `arguments` are those of the Dockerfile, `labels` come on top of its own."""
     argv = ["docker", "buildx", "build", "--progress=rawjson", f"--metadata-file={metadata}"]
     argv += [f"--build-arg={key}={value}" for key, value in (arguments or {}).items()]
+    argv += [f"--label={key}={value}" for key, value in (labels or {}).items()]
     bundle = daemon.ca_bundle()
     if bundle:
         argv.append(f"--secret=id=ca,src={bundle}")
@@ -54,8 +59,7 @@ def command(
     argv.append(f"--provenance={'mode=max' if extras.provenance else 'false'}")
     if extras.sbom:
         argv.append(f"--attest=type=sbom,generator={extras.sbom}")
-    if extras.cache_from:
-        argv.append(f"--cache-from=type=registry,ref={extras.cache_from}")
+    argv += [f"--cache-from=type=registry,ref={place}" for place in extras.cache_from]
     if extras.cache_to:
         compression = f",compression={extras.compression}" if extras.compression else ""
         argv.append(
@@ -64,16 +68,32 @@ def command(
     if extras.compression:
         form = f"compression={extras.compression},oci-mediatypes=true"
         argv.append(f'--output=type=image,"name={",".join(names)}",{form}')
+    elif extras.rewrites and load:
+        argv.append(f'--output=type=docker,"name={",".join(names)}",rewrite-timestamp=true')
     else:
         argv += [f"--tag={name}" for name in names]
         argv += ["--load"] if load else []
     return [*argv, str(folder)]
 
 
+def cache(registry: str, name: str) -> str:
+    """Where a registry keeps the cache of an image."""
+    return f"{registry}/{name}:cache"
+
+
 def extras(
-    builder: Builder, name: str, registry: str | None, *, sbom: bool = True, compression: str = "zstd"
+    builder: Builder,
+    name: str,
+    registry: str | None,
+    *,
+    others: Iterable[str] = (),
+    sbom: bool = True,
+    compression: str = "zstd",
 ) -> tuple[Extras, list[str]]:
-    """What this builder can add, and a sentence for each thing that it cannot."""
+    """What this builder can add, and a sentence for each thing that it cannot.
+
+    `others` are the images whose caches are read besides its own: what they have in common is built once.
+    """
     words = builder.limits
     generator = None
     if builder.keeps_oci and sbom:
@@ -83,14 +103,17 @@ def extras(
                 f"no SBOM: its generator {generator} is out of reach (FIRSTLIGHT_SBOM_GENERATOR names another)"
             )
             generator = None
-    cache = f"{registry}/{name}:cache" if registry else None
+    places = [cache(registry, image) for image in dict.fromkeys([name, *others])] if registry else []
+    with ThreadPoolExecutor() as pool:
+        there = pool.map(daemon.image_reachable, places)
     return (
         Extras(
             provenance=builder.keeps_oci,
             sbom=generator,
             compression=compression if builder.keeps_oci else None,
-            cache_from=cache if cache and daemon.image_reachable(cache) else None,
-            cache_to=cache if builder.caches_to_registry else None,
+            cache_from=tuple(place for place, found in zip(places, there, strict=True) if found),
+            cache_to=places[0] if places and builder.caches_to_registry else None,
+            rewrites=builder.rewrites,
         ),
         words,
     )
@@ -102,13 +125,14 @@ def build(
     extras: Extras,
     *,
     arguments: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
     load: bool = False,
     what: str = "the image",
 ) -> str:
     """Build the context in `folder`; the digest. Raises Trouble: the step that failed, its last lines, a remedy."""
     with tempfile.TemporaryDirectory(prefix="firstlight-build-") as scratch:
         metadata = Path(scratch, "metadata.json")
-        argv = command(folder, names, extras, metadata=metadata, arguments=arguments, load=load)
+        argv = command(folder, names, extras, metadata=metadata, arguments=arguments, labels=labels, load=load)
         environ = os.environ | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", "BUILDX_GIT_INFO": "false"}
         with progress.view(sys.stdout) as shown:
             code = _follow(argv, environ, shown)

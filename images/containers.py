@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -18,13 +17,12 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
 from docker.types import DeviceRequest, Mount
 
-from images import daemon
+from images import daemon, dockerfile, hostports
 from images.trouble import Trouble
 from manifests.load import Loaded
 
-HOST = "127.0.0.1"
+HOST = hostports.HOST
 LABEL = "firstlight.image"
-CA_IN_CONTAINER = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def ports(loaded: Loaded) -> list[int]:
@@ -32,16 +30,6 @@ def ports(loaded: Loaded) -> list[int]:
     manifest = loaded.manifest
     services = [service.port for service in manifest.services.values() if service.port]
     return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, manifest.portal.port, *services]))
-
-
-def host_port(wanted: int) -> int:
-    """`wanted` if it is free on this machine, else any free one."""
-    for candidate in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, candidate))
-            return int(probe.getsockname()[1])
-    raise Trouble("no port is free on this machine")
 
 
 def mount(volume: str | None, name: str) -> Mount:
@@ -71,13 +59,13 @@ def start(
     volume: str | None = None,
     env: Mapping[str, str] | None = None,
     gpus: bool = False,
-    port_offset: int = 0,
+    port_offset: int | None = None,
     name: str | None = None,
     keep: bool = False,
-    extra: Mapping[str, Any] | None = None,
 ) -> Container:
-    """A started container of `image`, its ports on loopback. Raises Trouble.
+    """A started container of `image`, its ports on loopback. Raises Trouble, and leaves no container then.
 
+    `port_offset`: its ports have exactly the numbers of the image's and this one; else similar ones will do.
     `keep`: Docker starts it again when it ends by itself, and after a reboot.
     """
     manifest = loaded.manifest
@@ -87,14 +75,12 @@ def start(
     bundle = daemon.ca_bundle()
     if os.environ.get("SSL_CERT_FILE") and bundle:
         # This machine has a certificate authority of its own; downloads inside meet it too.
-        mounts.append(Mount(CA_IN_CONTAINER, str(bundle.resolve()), type="bind", read_only=True))
-        values = {"SSL_CERT_FILE": CA_IN_CONTAINER, "REQUESTS_CA_BUNDLE": CA_IN_CONTAINER} | values
+        mounts.append(Mount(dockerfile.BUNDLE, str(bundle.resolve()), type="bind", read_only=True))
+        values = {"SSL_CERT_FILE": dockerfile.BUNDLE, "REQUESTS_CA_BUNDLE": dockerfile.BUNDLE} | values
     options: dict[str, Any] = {
         "name": name,
-        "detach": True,
         "environment": values,
         "mounts": mounts,
-        "ports": {f"{port}/tcp": (HOST, host_port(port + port_offset)) for port in ports(loaded)},
         "labels": {LABEL: manifest.name},
         "shm_size": "2g",
     }
@@ -102,10 +88,31 @@ def start(
         options["restart_policy"] = {"Name": "unless-stopped"}
     if gpus:
         options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
+    refused: set[int] = set()
+    while True:
+        # Between the choice of a port and Docker's taking it, anybody may take it.
+        chosen = hostports.choose(ports(loaded), refused, port_offset)
+        options["ports"] = {f"{port}/tcp": (HOST, here) for port, here in chosen.items()}
+        try:
+            return _started(client, image, options)
+        except APIError as error:
+            lost = hostports.lost(str(error.explanation or error), chosen.values())
+            if not lost or len(refused) > hostports.TRIES * len(chosen):
+                raise _refusal(error, name, gpus) from None
+            if port_offset is not None:
+                raise hostports.taken(min(lost)) from None
+            refused |= lost
+
+
+def _started(client: docker.DockerClient, image: str, options: dict[str, Any]) -> Container:
+    """Raises APIError, and leaves nothing behind then."""
+    container: Container = client.containers.create(image, **options)
     try:
-        container: Container = client.containers.run(image, **(options | dict(extra or {})))
-    except APIError as error:
-        raise _refusal(error, name, gpus) from None
+        container.start()
+    except BaseException:
+        with contextlib.suppress(APIError):
+            container.remove(force=True)
+        raise
     return container
 
 
@@ -137,7 +144,7 @@ def _refusal(error: APIError, name: str, gpus: bool) -> Trouble:
             "Docker has no access to a GPU here", reason, "install the NVIDIA container toolkit, or leave --gpus away"
         )
     return Trouble(
-        f"container {name} did not start", reason, f"`docker logs {name}` and `./buildkit.py doctor` say more"
+        f"container {name} did not start", reason, "`./buildkit.py doctor` says whether Docker lacks something"
     )
 
 

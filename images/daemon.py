@@ -13,6 +13,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image
 
+from images import dockerfile
 from images.trouble import Trouble
 from manifests.load import Loaded
 
@@ -79,10 +80,18 @@ class Builder:
         return self.containerd_store or not self.own
 
     @property
+    def rewrites(self) -> bool:
+        """It can date files anew. Docker's own unpacks each image, and BuildKit refuses to do both."""
+        return not self.own
+
+    @property
     def limits(self) -> list[str]:
         """What this builder cannot do, a sentence each."""
+        dated = (
+            [] if self.rewrites else ["Docker's own builder dates files by the clock: layers are shared by cache only"]
+        )
         if self.keeps_oci:
-            return []
+            return dated
         store = "Docker's overlay2 store" if self.own else f"the builder's `{self.driver}` driver"
         words = [
             f"{store} keeps no zstd layers: the image is compressed with gzip, about 10 % larger",
@@ -90,7 +99,7 @@ class Builder:
         ]
         if not self.caches_to_registry:
             words.append(f"{store} exports no cache: the registry cache is only read")
-        return words
+        return words + dated
 
 
 def buildx_version() -> tuple[int, ...] | None:
@@ -163,7 +172,7 @@ def ca_bundle() -> Path | None:
     """This machine's CA bundle: the one of SSL_CERT_FILE, else the system's."""
     for place in (
         os.environ.get("SSL_CERT_FILE"),
-        "/etc/ssl/certs/ca-certificates.crt",
+        dockerfile.BUNDLE,
         "/etc/pki/tls/certs/ca-bundle.crt",
         "/etc/ssl/cert.pem",
     ):

@@ -32,8 +32,12 @@ COMPILER = ("build-essential", "python3-dev")
 """What kernels need besides."""
 PARTS = "bake/files/"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+"""Certificate authorities, on Debian and Ubuntu."""
 TOKENS = {"hf_token": ("hf://", "https://huggingface.co/"), "civitai_token": ("civitai://", "https://civitai.com/")}
 """Build secrets, and the addresses that they open."""
+OCI = "org.opencontainers.image."
+OWN_LABELS = frozenset(OCI + name for name in ("base.name", "created", "revision", "title", "version"))
+"""Labels that say where an image comes from, besides those below `io.firstlight.`: no manifest sets them."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,15 @@ def refusals(loaded: Loaded) -> list[Problem]:
 
     problems = []
     for name in loaded.manifest.image.labels:
+        place = loaded.keys.get(("image", "labels", name))
         if "=" in name or "\n" in name:
             what = "an `=`" if "=" in name else "a line break"
-            place = loaded.keys.get(("image", "labels", name))
             problems.append(
                 Problem(place, f"the label's name holds {what}", "labels are called like `org.example.name`")
             )
+        elif name in OWN_LABELS or name.startswith("io.firstlight."):
+            hint = "`title` of the manifest sets it" if name == f"{OCI}title" else "give yours another name"
+            problems.append(Problem(place, f"Firstlight itself sets the label `{name}`", hint))
     return problems
 
 
@@ -73,8 +80,8 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
     digest = lock.digest(image.base)
     own = [*(COMPILER if manifest.kernels else ()), *image.apt]
     labels = {
-        "org.opencontainers.image.title": plan.title,
-        "org.opencontainers.image.version": lock.revision[:12],
+        f"{OCI}title": plan.title,
+        f"{OCI}version": lock.revision[:12],
         "io.firstlight.manifest": manifest.name,
         "io.firstlight.checksum": lock.checksum,
         "io.firstlight.lock": lock.revision,

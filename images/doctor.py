@@ -22,6 +22,7 @@ from images.trouble import Trouble
 
 Severity = Literal["ok", "warning", "error"]
 SETUP = "`tests/machine.sh demo` installs it on Debian and Ubuntu"
+SUITE = "`tests/machine.sh` installs it on Debian and Ubuntu; images are built, tested and pushed without it"
 LOW_DISK = 10_000_000_000
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
@@ -45,10 +46,10 @@ def _version(argv: list[str]) -> str | None:
     return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "")
 
 
-def _program(name: str, argv: list[str], needed_for: str, severity: Severity = "error") -> Finding:
+def _program(name: str, argv: list[str], needed_for: str, severity: Severity = "error", remedy: str = SETUP) -> Finding:
     said = _version(argv)
     if said is None:
-        return Finding(severity, name, f"is missing; {needed_for}", SETUP)
+        return Finding(severity, name, f"is missing; {needed_for}", remedy)
     return Finding("ok", name, said)
 
 
@@ -76,7 +77,8 @@ def docker_engine() -> Iterator[Finding]:
         yield Finding("ok", "docker", version)
         yield from _store(client)
     except Trouble as trouble:
-        yield Finding("error", "docker", ": ".join(filter(None, [trouble.what, trouble.reason])), trouble.remedy)
+        said = ": ".join(filter(None, [trouble.what, trouble.reason]))
+        yield Finding("error", "docker", f"{said}; it builds, tests, pushes and runs images", trouble.remedy)
 
 
 def _store(client: docker.DockerClient) -> Iterator[Finding]:
@@ -150,10 +152,17 @@ def local_programs() -> Iterator[Finding]:
     yield _program("aria2", ["aria2c", "--version"], "it fetches models (`run --local`, `make demo`)")
     yield _program("caddy", ["caddy", "version"], "it is the portal (`run --local`, `make demo`)")
     yield _program("git", ["git", "--version"], "it resolves and fetches sources")
-    yield _program("tini", ["tini", "--version"], "tests use it; images bring their own", "warning")
     yield _program(
         "compiler", ["cc", "--version"], "kernels are compiled with it (`run --local`, `make demo`)", "warning"
     )
+
+
+def suite() -> Iterator[Finding]:
+    """What the tests of this repository use, and those of an image do not."""
+    tests = "`make test` of the whole repository uses it"
+    yield _program("mmdebstrap", ["mmdebstrap", "--version"], f"{tests}, and `images.bases`", "warning", SUITE)
+    yield _program("docker-registry", ["docker-registry", "--version"], tests, "warning", SUITE)
+    yield _program("tini", ["tini", "--version"], tests, "warning", SUITE)
 
 
 def ca_bundle() -> Iterator[Finding]:
@@ -200,6 +209,7 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
     buildx,
     logins,
     local_programs,
+    suite,
     ca_bundle,
     gpu,
     disk,

@@ -11,36 +11,39 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from images import buildx, daemon
+from images import buildx, content, daemon, doctor, layers
 from images.trouble import Trouble, told
+from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
 
 ROOT = Path(__file__).resolve().parent.parent
-LOW_DISK = 10_000_000_000
 
 
 @dataclass(frozen=True)
 class Built:
     tag: str
-    """`NAME:` with 12 digits of the lock's checksum, unless another tag was asked for."""
+    """`NAME:` with 12 digits of its content's checksum, unless another tag was asked for."""
     digest: str
     """Digest of what the builder made: of the index where the image carries attestations."""
 
 
-def tags(name: str, revision: str, tag: str | None = None) -> list[str]:
-    """The image's references on this machine. The first names the content; `:dev` is whatever was built last."""
-    return [f"{name}:{tag or revision[:12] or 'unlocked'}", f"{name}:dev"]
+def tags(name: str, checksum: str, tag: str | None = None) -> list[str]:
+    """The image's references on this machine: the tag that was asked for, the one that names its content, and `:dev`,
+    which is whatever was built last."""
+    own = checksum[: content.DIGITS]
+    return list(dict.fromkeys([f"{name}:{tag or own}", f"{name}:{own}", f"{name}:dev"]))
 
 
 def build_arguments(dockerfile: str) -> dict[str, str]:
-    """What the Dockerfile asks for: the commit that this checkout is at, and a line feed, which it cannot write."""
-    git = ["git", "log", "-1", "--format=%H %cI"]
+    """What the Dockerfile asks for: the commit that this checkout is at, and a line feed, which it cannot write; and
+    the commit's time for BuildKit, which dates with it what it makes."""
+    git = ["git", "log", "-1", "--format=%H %cI %ct"]
     done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
     known = {"NEWLINE": "\n"}
     if done.returncode == 0:
-        known["REVISION"], known["CREATED"] = done.stdout.split()
-    asked = re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE)
+        known["REVISION"], known["CREATED"], known["SOURCE_DATE_EPOCH"] = done.stdout.split()
+    asked = [*re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE), "SOURCE_DATE_EPOCH"]
     return {key: value for key, value in known.items() if key in asked}
 
 
@@ -57,7 +60,9 @@ def free_disk(root: str) -> str:
         return ""
     free = shutil.disk_usage(root).free
     low = (
-        " (low: a GPU image with everything baked in takes 40 GB and more while it is built)" if free < LOW_DISK else ""
+        " (low: a GPU image with everything baked in takes 40 GB and more while it is built)"
+        if free < doctor.LOW_DISK
+        else ""
     )
     return f"{free / 1e9:.0f} GB free for Docker at {root}{low}"
 
@@ -76,41 +81,53 @@ def build(
 ) -> Built:
     """Render the manifest and build it. Raises Trouble.
 
-    `push` is the registry (`HOST/PATH`) whose cache is read and written; the image itself is pushed by `images.push`.
+    `push` is the registry (`HOST/PATH`) whose caches are read, and where this image's own is written; the image itself
+    is pushed by `images.push`.
     """
     from images import render
 
     loaded = with_at(loaded, at)
     name = loaded.manifest.name
-    names = tags(name, lock.revision, tag)
     if printing:
-        return _printed(loaded, lock, names, base=base, cache=f"{push}/{name}:cache" if push else None, sbom=sbom)
+        return _printed(loaded, lock, base=base, tag=tag, cache=buildx.cache(push, name) if push else None, sbom=sbom)
     client = daemon.connect()
     builder = daemon.builder(client)
-    can, limits = buildx.extras(builder, name, push, sbom=sbom, compression=compression)
+    can, limits = buildx.extras(builder, name, push, others=load.names(), sbom=sbom, compression=compression)
     disk = free_disk(client.info().get("DockerRootDir", ""))
-    for line in [f"building {names[0]}", *([disk] if disk else []), *limits]:
-        print(line, flush=True)
     with tempfile.TemporaryDirectory(prefix="firstlight-context-") as scratch:
         files = render.context(loaded, Path(scratch), lock, base)
         arguments = build_arguments(files["Dockerfile"])
-        digest = buildx.build(Path(scratch), names, can, arguments=arguments, load=not builder.own, what=names[0])
+        checksum = content.checksum(Path(scratch), files, arguments)
+        names = tags(name, checksum, tag)
+        for line in [f"building {names[0]}", *([disk] if disk else []), *limits]:
+            print(line, flush=True)
+        labels = {content.LABEL: checksum}
+        digest = buildx.build(
+            Path(scratch), names, can, arguments=arguments, labels=labels, load=not builder.own, what=names[0]
+        )
     size = client.images.get(names[0]).attrs["Size"]
-    print(f"built {names[0]} (also {names[1]}): {size / 1e6:.0f} MB, {digest}", flush=True)
+    print(f"built {names[0]} (also {', '.join(names[1:])}): {size / 1e6:.0f} MB, {digest}", flush=True)
+    for line in layers.large(client.images.get(names[0]).history(), loaded.manifest.python.envs):
+        print(line, flush=True)
     return Built(names[0], digest)
 
 
-def _printed(loaded: Loaded, lock: Lock, names: list[str], *, base: str | None, cache: str | None, sbom: bool) -> Built:
-    """Put the context into build/NAME and print the command that builds it, for a builder that can do everything."""
+def _printed(loaded: Loaded, lock: Lock, *, base: str | None, tag: str | None, cache: str | None, sbom: bool) -> Built:
+    """Put the context into build/NAME and print the command that builds it, for Docker's own builder with the
+    containerd image store."""
     from images import render
 
     folder = ROOT / "build" / loaded.manifest.name
     files = render.context(loaded, folder, lock, base)
+    arguments = build_arguments(files["Dockerfile"])
+    checksum = content.checksum(folder, files, arguments)
+    names = tags(loaded.manifest.name, checksum, tag)
     can = buildx.Extras(
         provenance=True, sbom=buildx.SBOM_GENERATOR if sbom else None, compression="zstd", cache_to=cache
     )
     metadata = folder.with_name(f"{folder.name}.metadata.json")
-    argv = buildx.command(folder, names, can, metadata=metadata, arguments=build_arguments(files["Dockerfile"]))
+    labels = {content.LABEL: checksum}
+    argv = buildx.command(folder, names, can, metadata=metadata, arguments=arguments, labels=labels)
     print(shlex.join(argv))
     return Built(names[0], "")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from images.layout import Layout
-from init.plan import Paths
+from init.paths import Paths
 
 REPO = Path(__file__).resolve().parents[1]
 PROGRAMS = {"aria2c": "aria2", "caddy": "caddy", "git": "git", "setpriv": "util-linux", "chrt": "util-linux"}

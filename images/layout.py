@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from init.plan import Paths
+from init.paths import Paths
 
 
 def same(port: int) -> int:

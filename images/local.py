@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from images import descendants, ground
+from images import descendants, ground, panel
 from images.ground import Ground, GroundError
 from init import access, address, boot, health
 from init.plan import Plan, load
@@ -69,6 +69,10 @@ def prepare(place: Ground, loaded: Loaded, lock: Lock, environ: Mapping[str, str
     shipped.copy(loaded, shipped.paths(plan), plan.paths.files)
     _link(home / "init", ground.REPO / "init")
     _control(home, loaded.manifest.jupyter.packages, environ)
+    try:
+        panel.install(home, environ)
+    except panel.PanelError as error:
+        print(f"run --local: {error}\n  JupyterLab opens without it", file=sys.stderr)
     return plan
 
 
@@ -91,9 +95,7 @@ def _control(home: Path, more: list[str], environ: Mapping[str, str]) -> None:
 def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) -> int:
     strangers = descendants.living()
     descendants.adopt()
-    env = dict(environ)
-    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
-        env.pop(name, None)
+    env = {name: value for name, value in environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     env["FIRSTLIGHT_PLAN"] = str(Path(plan.paths.home, "plan.json"))
     firstlight = str(Path(plan.paths.home, "bin", "firstlight"))
     children: list[subprocess.Popen[bytes]] = []
@@ -117,7 +119,7 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
             view = subprocess.Popen([firstlight, "status", "--follow"], env=env, stdin=subprocess.DEVNULL)
             children.append(view)
         status = daemon.wait()
-        print(f"run --local: supervisord ended (status {status}); see {plan.paths.logs}", file=sys.stderr)
+        print(f"run --local: it ended (status {status}); see {plan.paths.logs}", file=sys.stderr)
         return 1
     finally:
         _end(children, strangers, Path(plan.paths.run, "supervisor.sock"))

@@ -16,10 +16,9 @@ from docker.errors import APIError, DockerException
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from images import daemon, records
+from images import content, daemon, records
 from images.trouble import Trouble, told
 from manifests.load import Loaded
-from manifests.lock import Lock
 
 PUSHED = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
@@ -134,6 +133,18 @@ def target(tag: str, registry: str) -> tuple[str, str]:
     return f"{registry.rstrip('/')}/{name.rpartition('/')[2]}", version
 
 
+def _free(reference: str, image: dict[str, Any], loaded: Loaded) -> None:
+    """Raises Trouble when the registry has another image of this name: whoever pulls it counts on that one."""
+    if content.held(reference) in (None, content.of(image)):
+        return
+    raise Trouble(
+        f"{reference} was not pushed: the registry has another image of this name",
+        "packages or the base image have changed since it was pushed, or somebody else built it",
+        f"take the one that is there, or give this one a name of its own: `docker tag {image['RepoTags'][0]}"
+        f" {loaded.manifest.name}:TAG`, `{loaded.verb('push')} --registry … --tag TAG`",
+    )
+
+
 def push(
     loaded: Loaded, tag: str, registry: str, *, client: docker.DockerClient | None = None, out: TextIO | None = None
 ) -> Pushed:
@@ -152,13 +163,14 @@ def push(
             f"`{loaded.verb('test')} --image {tag}`, then push again",
         )
     reference = f"{repository}:{version}"
+    _free(reference, image.attrs, loaded)
     print(f"pushing {reference} ({image.attrs['Size'] / 1e6:.0f} MB)", file=out, flush=True)
     began = time.monotonic()
     known = reference in image.tags
     try:
         image.tag(repository, version)
         transfer = follow(client.api.push(repository, version, stream=True, decode=True), out)
-        held = client.images.get_registry_data(reference).id
+        arrived = client.images.get_registry_data(reference).id
     except APIError as error:
         raise _refused(str(error.explanation or error)) from None
     except DockerException as error:
@@ -167,27 +179,37 @@ def push(
         if not known:
             with contextlib.suppress(DockerException):
                 client.images.remove(reference)
-    if transfer.digest and held != transfer.digest:
+    if transfer.digest and arrived != transfer.digest:
         raise Trouble(
             f"{reference} is not what was pushed",
-            f"the registry has {held}, and {transfer.digest} was pushed",
+            f"the registry has {arrived}, and {transfer.digest} was pushed",
             "someone else pushes the same tag: use another one, or push again",
         )
     seconds = time.monotonic() - began
     size = f", {transfer.total / 1e6:.0f} MB at {transfer.total / 1e6 / seconds:.1f} MB/s" if transfer.total else ""
-    print(f"pushed {reference}@{held} in {seconds:.1f} s{size}", file=out, flush=True)
-    return Pushed(reference, held)
+    print(f"pushed {reference}@{arrived} in {seconds:.1f} s{size}", file=out, flush=True)
+    return Pushed(reference, arrived)
 
 
-def run_push(loaded: Loaded, *, registry: str, tag: str | None = None, lock: Lock | None = None) -> int:
-    """The verb `push`: exit code. Without `tag` it pushes what the manifest's lock is called."""
-    from images import engine
-    from manifests import lock as locks
+def latest(client: docker.DockerClient, loaded: Loaded) -> str:
+    """`NAME:CONTENT` of what was built last. Raises Trouble."""
+    name = loaded.manifest.name
+    _, checksum = content.of(daemon.image(client, f"{name}:dev", loaded).attrs)
+    if not checksum:
+        raise Trouble(
+            f"{name}:dev does not say what it was made of",
+            f"it has no label {content.LABEL}",
+            f"`{loaded.verb('build')}`, or push another one with --tag",
+        )
+    return f"{name}:{checksum[: content.DIGITS]}"
 
-    revision = (lock or locks.read(loaded)).revision
+
+def run_push(loaded: Loaded, *, registry: str, tag: str | None = None) -> int:
+    """The verb `push`: exit code. Without `tag` it pushes what was built last, under the tag that names its content."""
 
     def action() -> int:
-        push(loaded, engine.tags(loaded.manifest.name, revision, tag)[0], registry)
+        client = daemon.connect(timeout=600)
+        push(loaded, f"{loaded.manifest.name}:{tag}" if tag else latest(client, loaded), registry, client=client)
         return 0
 
     return told(action)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from images import control, dockerfile, planning, quoting, shipped
+from images import control, dockerfile, panel, planning, quoting, shipped
 from images.layout import IMAGE, Layout
 from init.plan import Plan, dump, load
 
@@ -103,6 +104,21 @@ def write(files: Mapping[str, str], folder: Path) -> None:
         put(folder / name, text, program=name == "firstlight")
 
 
+def run_render(
+    loaded: Loaded, lock: Lock, *, base: str | None = None, output: str | None = None, compare: bool = False
+) -> int:
+    """The verb `render`: write the files to `output`, or (`compare`) print what would change; 1 if anything."""
+    files = render(loaded, lock, base=base)
+    folder = Path(output or ROOT.parent / "build" / loaded.manifest.name)
+    if compare:
+        text = diff(files, folder)
+        print(text, end="")
+        return 1 if text else 0
+    write(files, folder)
+    print(f"{folder}: {', '.join(sorted(files))}")
+    return 0
+
+
 def put(path: Path, text: str, program: bool = False) -> None:
     """Write one file; one that is the same already is left alone."""
     content = text.encode()
@@ -140,17 +156,15 @@ def _stale(files: Mapping[str, str], folder: Path) -> list[str]:
     return found
 
 
-def context(loaded: Loaded, folder: Path, lock: Lock | None = None, base: str | None = None) -> dict[str, str]:
+def context(loaded: Loaded, folder: Path, lock: Lock, base: str | None = None) -> dict[str, str]:
     """Everything that `docker build FOLDER` needs: rendered files, the runner, and what the manifest ships."""
-    if lock is None:
-        from manifests import lock as locks
-
-        lock = locks.read(loaded)
     files = render(loaded, lock, base=base)
     for owned in OWNED:
         shutil.rmtree(folder / owned, ignore_errors=True)
     write(files, folder)
     runner(folder / "init")
+    wheel = panel.wheel(os.environ)
+    shipped.put(wheel, folder / "lab" / wheel.name)
     plan = load(files["plan.json"])
     shipped.copy(loaded, shipped.paths(plan), folder / "files")
     for stage in planning.baked(plan):

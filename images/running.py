@@ -52,7 +52,7 @@ def run_image(
     env: list[str] | None = None,
     gpus: bool = False,
     detach: bool = False,
-    port_offset: int = 0,
+    port_offset: int | None = None,
 ) -> int:
     """The verb `run`: exit code. Starts `image` (without one: what was built last), prints the addresses, and follows
     it until Ctrl-C stops it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from images import daemon, records
 from images.trouble import Trouble, told
 from manifests.load import Loaded
+from manifests.problems import alike
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests" / "images"
@@ -28,8 +28,7 @@ def files(loaded: Loaded) -> list[Path]:
         place = next((folder / file for folder in (loaded.path.parent, TESTS) if (folder / file).is_file()), None)
         if place is None:
             known = [path.stem.removeprefix("test_").replace("_", "-") for path in TESTS.glob("test_*.py")]
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"write tests/images/{file}, or take it off `test`"
+            hint = alike(name, known) or f"write tests/images/{file}, or take it off `test`"
             raise Trouble(
                 f"{loaded.manifest.name} names a test {name!r} that there is not", f"no {file} in tests/images", hint
             )

@@ -20,10 +20,11 @@ def tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def small(base: str, docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image of a few bytes on the base."""
+    """An image of a few bytes on the base. Its container does what the variable DO says, or nothing."""
     folder = tmp_path_factory.mktemp("small")
+    does = 'CMD ["sh", "-c", "eval \\"${DO:-exec sleep 600}\\""]\n'
     (folder / "Dockerfile").write_text(
-        "ARG BASE\nFROM ${BASE}\nRUN echo something > /something\nLABEL firstlight=small\n"
+        f"ARG BASE\nFROM ${{BASE}}\nRUN echo something > /something\nLABEL firstlight=small\n{does}"
     )
     extras = buildx.Extras(provenance=True, compression="zstd")
     buildx.build(folder, ["firstlight-small:1", "firstlight-small:dev"], extras, arguments={"BASE": base})

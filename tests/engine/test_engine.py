@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import docker as docker_sdk
 import pytest
 
-from images import buildx, daemon, engine, remedies
+from images import buildx, daemon, engine, remedies, render
 from images.trouble import Trouble
+from manifests import load, lock
 from tests.images.registry import Registry
 
 OWN = daemon.Builder((0, 13), "docker", True)
@@ -28,17 +32,20 @@ def build(tmp_path: Path, base: str, dockerfile: str, extras: buildx.Extras | No
 
 def test_tags_name_the_content() -> None:
     assert engine.tags("demo", "0123456789abcdef") == ["demo:0123456789ab", "demo:dev"]
-    assert engine.tags("demo", "0123456789abcdef", "mine")[0] == "demo:mine"
+    assert engine.tags("demo", "0123456789abcdef", "mine") == ["demo:mine", "demo:0123456789ab", "demo:dev"]
 
 
 def test_a_builder_says_what_it_cannot_do() -> None:
-    assert OWN.limits == []
+    dates = "Docker's own builder dates files by the clock"
+    assert [words.partition(":")[0] for words in OWN.limits] == [dates]
     old = replace(OWN, containerd_store=False)
     assert [words.partition(":")[0] for words in old.limits] == [
         "Docker's overlay2 store keeps no zstd layers",
         "Docker's overlay2 store keeps no attestations",
         "Docker's overlay2 store exports no cache",
+        dates,
     ]
+    assert not any("clock" in words for words in replace(OWN, driver="remote").limits)
     assert not any("cache" in words for words in replace(old, driver="docker-container").limits)
 
 
@@ -48,17 +55,23 @@ def test_a_generator_out_of_reach_costs_the_sbom_only(
     monkeypatch.setenv("FIRSTLIGHT_SBOM_GENERATOR", "127.0.0.1:9/none:1")
     extras, words = buildx.extras(OWN, "demo", None)
     assert (extras.provenance, extras.compression, extras.sbom) == (True, "zstd", None)
-    assert words == [
+    assert words[1:] == [
         "no SBOM: its generator 127.0.0.1:9/none:1 is out of reach (FIRSTLIGHT_SBOM_GENERATOR names another)"
     ]
 
 
-def test_secrets_are_named_and_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_verysecret")
-    monkeypatch.delenv("CIVITAI_TOKEN", raising=False)
+@pytest.mark.parametrize(
+    ("variable", "id", "other"),
+    [("HF_TOKEN", "hf_token", "CIVITAI_TOKEN"), ("CIVITAI_TOKEN", "civitai_token", "HF_TOKEN")],
+)
+def test_secrets_are_named_and_never_written(
+    monkeypatch: pytest.MonkeyPatch, variable: str, id: str, other: str
+) -> None:
+    monkeypatch.setenv(variable, "verysecret")
+    monkeypatch.delenv(other, raising=False)
     argv = buildx.command(Path("x"), ["a:1"], buildx.Extras(), metadata=Path("m"))
-    assert "--secret=id=hf_token,env=HF_TOKEN" in argv
-    assert not [word for word in argv if "verysecret" in word or "civitai" in word]
+    assert [word for word in argv if "token" in word] == [f"--secret=id={id},env={variable}"]
+    assert not [word for word in argv if "verysecret" in word]
 
 
 def test_the_ca_bundle_is_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,9 +118,13 @@ def test_a_cache_in_a_registry_is_written_and_read(
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
     extras, _ = buildx.extras(OWN, "try", f"{registry.host}/fl", sbom=False)
-    assert (extras.cache_from, extras.cache_to) == (None, f"{registry.host}/fl/try:cache")
+    written = f"{registry.host}/fl/try:cache"
+    assert (extras.cache_from, extras.cache_to) == ((), written)
     build(tmp_path, base, f"RUN echo {tmp_path.name} > /x\n", extras)
-    assert buildx.extras(OWN, "try", f"{registry.host}/fl", sbom=False)[0].cache_from == f"{registry.host}/fl/try:cache"
+    assert buildx.extras(OWN, "try", f"{registry.host}/fl", sbom=False)[0].cache_from == (written,)
+    other, _ = buildx.extras(OWN, "other", f"{registry.host}/fl", others=["other", "try"], sbom=False)
+    assert (other.cache_from, other.cache_to) == ((written,), f"{registry.host}/fl/other:cache")
+    assert f"--cache-from=type=registry,ref={written}" in buildx.command(tmp_path, ["a:1"], other, metadata=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +155,44 @@ def test_no_docker_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch,
         daemon.connect(timeout=5)
     assert f"no Docker answers at unix://{tmp_path}/dead.sock" in str(caught.value)
     assert "tests/machine.sh" in caught.value.remedy
+
+
+def test_docker_that_does_not_listen_or_refuses_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with pytest.raises(Trouble, match=r"no Docker answers at tcp://127.0.0.1:9\n  nothing listens there\nhint: "):
+        daemon.connect(timeout=5)
+    place = tmp_path / "closed.sock"
+    with socket.socket(socket.AF_UNIX) as closed:
+        closed.bind(str(place))
+        closed.listen()
+        place.chmod(0)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{place}")
+        powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+        code = "from images import daemon; daemon.connect(timeout=5)"
+        command = [*powerless, sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=engine.ROOT, capture_output=True, text=True, check=False)
+    assert f"Docker at unix://{place} refuses this user\nhint: `sudo usermod -aG docker $USER`" in done.stderr
+
+
+def test_at_decides_what_is_baked(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("manifest: 1\nname: x\nimage: {base: debian:13}\ncommands: {go: {run: 'true'}}\n")
+    asked = load.load(str(tmp_path / "x.yaml"))
+
+    def baked(at: str | None) -> bool:
+        loaded = engine.with_at(asked, at)
+        return "firstlight bake go" in render.render(loaded, lock.read(loaded))["Dockerfile"]
+
+    assert (baked("build"), baked("start"), baked(None)) == (True, False, False)
+
+
+def test_a_dockerfile_is_given_what_it_asks_for() -> None:
+    git = ["git", "log", "-1", "--format=%H %cI %ct"]
+    revision, created, epoch = subprocess.run(
+        git, cwd=engine.ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    known = engine.build_arguments("ARG BASE\nARG NEWLINE\nARG REVISION\nARG CREATED=x\n")
+    assert known == {"NEWLINE": "\n", "REVISION": revision, "CREATED": created, "SOURCE_DATE_EPOCH": epoch}
+    assert engine.build_arguments("ARG BASE\n# ARG NEWLINE\n") == {"SOURCE_DATE_EPOCH": epoch}
 
 
 def test_free_disk_is_told() -> None:

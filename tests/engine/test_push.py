@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, TextIO
 
 import docker as docker_sdk
 import pytest
@@ -56,6 +58,26 @@ def test_an_image_that_failed_its_tests_is_untested_again(
     records.forget(docker.images.get(passed).attrs)
     with pytest.raises(Trouble, match="has not passed its tests"):
         sent(passed, registry.host)
+
+
+def test_a_tag_that_someone_else_moves_meanwhile_is_noticed(
+    passed: str, base: str, registry: Registry, docker: docker_sdk.DockerClient, monkeypatch: Login
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
+    follow, reference = push.follow, f"{registry.host}/race/firstlight-small:1"
+
+    def slow(stream: Iterable[dict[str, Any]], out: TextIO) -> push.Transfer:
+        transfer = follow(stream, out)
+        docker.images.get(base).tag(reference)
+        for item in docker.api.push(reference, stream=True, decode=True):
+            assert "error" not in item
+        return transfer
+
+    monkeypatch.setattr(push, "follow", slow)
+    with pytest.raises(
+        Trouble, match=r"is not what was pushed\n  the registry has sha256:.*\nhint: someone else pushes"
+    ):
+        sent(passed, f"{registry.host}/race")
 
 
 @pytest.mark.parametrize("password", ["wrong", None])
@@ -112,3 +134,6 @@ def test_a_record_is_of_the_content_not_of_the_name(small: str, docker: docker_s
     assert records.tested(docker.images.get("firstlight-small:dev").attrs) is not None
     changed = attributes | {"Config": attributes["Config"] | {"Cmd": ["sh"]}}
     assert records.tested(changed) is None
+    layers = attributes["RootFS"] | {"Layers": [*attributes["RootFS"]["Layers"][:-1], f"sha256:{'0' * 64}"]}
+    assert records.tested(attributes | {"RootFS": layers}) is None
+    assert records.tested(attributes | {"Architecture": "riscv64"}) is None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import docker as docker_sdk
 import pytest
 from docker.models.containers import Container
 
-from images import containers, running
+from images import containers, daemon, hostports, running
 from images.trouble import Trouble
 from manifests import load
 from manifests.load import Loaded
+from tests.ports import free_port
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -33,7 +39,6 @@ def idle(docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: 
         volume=str(tmp_path / "workspace"),
         env={"COLOUR": "a $b 'c'"},
         name=name,
-        extra={"command": ["sleep", "600"]},
     )
     yield container
     container.remove(force=True)
@@ -50,6 +55,21 @@ def test_ports_are_on_loopback_and_the_workspace_is_the_folder(
     assert (tmp_path / "workspace" / "colour").read_text() == "a $b 'c'"
 
 
+def test_a_certificate_authority_of_this_machine_is_trusted_inside(
+    docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("our own\n")
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    name, show = f"firstlight-test-ca-{secrets.token_hex(3)}", 'cat "$SSL_CERT_FILE" "$REQUESTS_CA_BUNDLE"; sleep 600'
+    container = containers.start(loaded, small, client=docker, volume=str(tmp_path), name=name, env={"DO": show})
+    try:
+        until(lambda: containers.log_tail(container) == "our own\nour own\n", within=30)
+        assert containers.inside(container, "sh", "-c", "echo x >>$SSL_CERT_FILE")[0] != 0, "it is not for writing"
+    finally:
+        container.remove(force=True)
+
+
 def test_jupyterlab_s_port_comes_first(loaded: Loaded) -> None:
     assert containers.ports(loaded)[0] == loaded.manifest.jupyter.port
     assert loaded.manifest.services["lightbox"].port in containers.ports(loaded)
@@ -60,8 +80,79 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
         other.bind((containers.HOST, 0))
         other.listen()
         taken = other.getsockname()[1]
-        found = containers.host_port(taken)
+        found = hostports.choose([taken])[taken]
         assert found not in (0, taken)
+        with pytest.raises(Trouble) as asked:
+            hostports.choose([taken - 1], offset=1)
+        assert str(asked.value) == (
+            f"error: port {taken} is taken on this machine\n"
+            "hint: give another --port-offset, or none: then a port that is taken gets another one"
+        )
+
+
+def test_a_port_beyond_the_last_one() -> None:
+    for offset, port in ((60_000, 68_888), (-8888, 0)):
+        with pytest.raises(
+            Trouble, match=rf"--port-offset {offset} makes {port} of port 8888\nhint: ports go from 1 to"
+        ):
+            hostports.choose([8888], offset=offset)
+
+
+def at_once(
+    count: int, image: str, loaded: Loaded, volume: Path, **options: Any
+) -> tuple[list[dict[str, Any]], list[Trouble]]:
+    """The ports of containers that were all started at the same moment, and what was said of those that were not."""
+    gate, name = threading.Barrier(count), f"firstlight-test-race-{secrets.token_hex(3)}"
+
+    def one(number: int) -> dict[str, Any] | Trouble:
+        client = daemon.connect()
+        gate.wait()
+        try:
+            started = containers.start(
+                loaded, image, client=client, volume=str(volume), name=f"{name}-{number}", **options
+            )
+        except Trouble as trouble:
+            return trouble
+        started.reload()
+        return dict(started.attrs["NetworkSettings"]["Ports"])
+
+    client = daemon.connect()
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            ends = list(pool.map(one, range(count)))
+        there = client.containers.list(all=True, filters={"name": name})
+        assert len(there) == len([end for end in ends if isinstance(end, dict)]), "what failed leaves nothing behind"
+    finally:
+        for container in client.containers.list(all=True, filters={"name": name}):
+            container.remove(force=True)
+    return [e for e in ends if isinstance(e, dict)], [e for e in ends if isinstance(e, Trouble)]
+
+
+def test_containers_that_start_at_the_same_moment_all_get_ports(small: str, loaded: Loaded, tmp_path: Path) -> None:
+    bound, troubles = at_once(4, small, loaded, tmp_path)
+    assert troubles == []
+    assert all(set(ports) == {f"{port}/tcp" for port in containers.ports(loaded)} for ports in bound)
+    every = [place[0]["HostPort"] for ports in bound for place in ports.values()]
+    assert len(set(every)) == len(every) == 4 * len(containers.ports(loaded))
+
+
+def test_of_two_that_ask_for_the_same_ports_one_is_told(small: str, loaded: Loaded, tmp_path: Path) -> None:
+    offset = free_port() - containers.ports(loaded)[0]
+    (bound,), (trouble,) = at_once(2, small, loaded, tmp_path, port_offset=offset)
+    assert {int(inside.partition("/")[0]): int(place[0]["HostPort"]) for inside, place in bound.items()} == {
+        port: port + offset for port in containers.ports(loaded)
+    }
+    assert re.match(
+        r"error: port \d+ is taken on this machine\nhint: give another --port-offset, or none", str(trouble)
+    )
+
+
+def test_what_docker_says_of_a_port_that_was_lost() -> None:
+    said = "driver failed …: Bind for 127.0.0.1:8888 failed: port is already allocated"
+    assert hostports.lost(said, [8888, 1111]) == {8888}
+    assert hostports.lost("listen tcp4 127.0.0.1:1111: bind: address already in use", [8888, 1111]) == {1111}
+    assert hostports.lost("port is already allocated", [8888, 1111]) == {8888, 1111}
+    assert hostports.lost("no such image", [8888]) == set()
 
 
 def test_a_second_container_of_the_name_is_explained(
@@ -75,8 +166,8 @@ def test_a_container_that_ends_shows_its_last_words(
     docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: Path
 ) -> None:
     name = f"firstlight-test-ends-{secrets.token_hex(3)}"
-    ends = {"command": ["sh", "-c", "echo the plan cannot be read; exit 3"]}
-    container = containers.start(loaded, small, client=docker, volume=str(tmp_path), name=name, extra=ends)
+    ends = {"DO": "echo the plan cannot be read; exit 3"}
+    container = containers.start(loaded, small, client=docker, volume=str(tmp_path), name=name, env=ends)
     try:
         with pytest.raises(Trouble, match=rf"container {name} ended with exit code 3\n  the plan cannot be read"):
             containers.wait_for(container, lambda: False, "JupyterLab answers", 30)
@@ -108,7 +199,6 @@ def test_gpus_that_docker_cannot_give_are_explained(
     name = f"firstlight-test-gpu-{secrets.token_hex(3)}"
     with pytest.raises(Trouble, match="Docker has no access to a GPU here"):
         containers.start(loaded, small, client=docker, volume=name, name=name, gpus=True)
-    docker.containers.get(name).remove(force=True)
     docker.volumes.get(name).remove(force=True)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
 
 import docker as docker_sdk
 import pytest
 
 from images import engine, push, records, testing
 from images.trouble import Trouble
-from manifests import load
+from manifests import load, lock
 from manifests.load import Loaded
 from tests.images.registry import Registry
 
@@ -62,11 +64,47 @@ def test_passing_opens_the_way_to_the_registry(
     assert push.push(child, small, f"{registry.host}/tested").digest
 
 
+def test_an_image_s_tests_need_no_more_than_a_docker_that_answers(
+    child: Loaded, small: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = "def test_boot(docker: object, built: object, hub: object) -> None:\n    assert docker.ping()\n"
+    (child.path.parent / "test_boot.py").write_text(text)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("docker", "bash", "env", "python3"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+    assert testing.run_test(child, image=small) == 0
+
+
 def test_failing_closes_it_again(child: Loaded, small: str, docker: docker_sdk.DockerClient) -> None:
     records.remember(docker.images.get(small).attrs, small, [])
     (child.path.parent / "test_young.py").write_text("def test_young() -> None:\n    assert False\n")
     assert testing.run_test(child, image=small) == 1
     assert not testing.passed(child, small)
+
+
+@pytest.mark.timeout(600)
+def test_build_and_push_pushes_only_what_passes(
+    child: Loaded, base: str, registry: Registry, monkeypatch: pytest.MonkeyPatch, docker: docker_sdk.DockerClient
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
+    test, target = child.path.parent / "test_young.py", f"{registry.host}/build"
+
+    def build() -> int:
+        return engine.run_build(child, lock.Lock(), base=base, push=True, registry=target, tag="try", sbom=False)
+
+    try:
+        test.write_text("def test_young() -> None:\n    assert False\n")
+        assert build() == 1
+        with pytest.raises(HTTPError, match="404"):
+            registry.manifest_digest("build/child:try")
+        test.write_text("def test_young() -> None:\n    pass\n")
+        assert build() == 0
+        assert registry.manifest_digest("build/child:try") == docker.images.get("child:try").id
+    finally:
+        for tag in ("child:try", "child:dev"):
+            docker.images.remove(tag, force=True)
 
 
 def test_no_test_at_all_is_no_pass(child: Loaded, small: str) -> None:
@@ -84,7 +122,5 @@ def test_an_image_that_is_not_there_is_explained(child: Loaded, capsys: pytest.C
 
 
 def test_pushing_without_a_registry_is_explained(child: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
-    from manifests import lock
-
     assert engine.run_build(child, lock.Lock(), push=True) == 1
     assert capsys.readouterr().err == "error: --push needs to know where to\nhint: add --registry HOST/PATH\n"

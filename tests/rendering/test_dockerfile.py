@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ def test_secrets_stand_only_where_they_are_needed() -> None:
     for step in text:
         if "type=secret,id=ca" in step:
             assert step.startswith("RUN "), "never in a layer, an argument or the environment"
-        elif any(tool in step for tool in ("apt-get", "pip install", "firstlight bake")):
+        elif "--offline" not in step and any(tool in step for tool in ("apt-get", "pip install", "firstlight bake")):
             pytest.fail(f"reaches the network without the CA bundle: {step}")
 
 
@@ -151,3 +152,36 @@ def test_docker_reads_environment_and_labels_as_they_were_written(
     without = subprocess.run([*build, "-t", tag, folder], capture_output=True, text=True, check=False)
     assert without.returncode != 0
     assert "build with --build-arg NEWLINE set to a line feed" in without.stderr
+
+
+def test_the_digest_of_another_base_is_not_taken() -> None:
+    loaded = cases.loaded("full")
+    known = lock.read(loaded)
+    other = replace(known, base=replace(known.base, reference="debian:12"))
+    assert known.base.digest
+    assert known.base.digest not in render.render(loaded, other)["Dockerfile"]
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("civitai://7", "civitai_token"),
+        ("https://civitai.com/x.whl", "civitai_token"),
+        ("hf://a/b/x.whl", "hf_token"),
+        ("https://huggingface.co/a/b/resolve/main/x.whl", "hf_token"),
+        ("https://elsewhere.example/x.whl", None),
+    ],
+)
+def test_a_wheel_is_fetched_with_its_own_secret(tmp_path: Path, url: str, secret: str | None) -> None:
+    (tmp_path / "probe.py").write_text("")
+    wheels = [{"url": url, "sha256": "a" * 64}]
+    kernel = {"git": "https://git.example/x", "ref": "main", "env": "app", "probe": "probe.py", "wheels": wheels}
+    loaded = cases.written(tmp_path, at="build", python={"envs": {"app": {}}}, kernels={"fast": kernel})
+    text = render.render(loaded, lock.read(loaded))["Dockerfile"]
+    assert {one for one in ("hf_token", "civitai_token") if f"id={one}" in text} == ({secret} if secret else set())
+
+
+def test_what_installs_is_known_by_its_hashes() -> None:
+    for step in steps(dockerfile("small")):
+        if "pip install" in step:
+            assert "--require-hashes" in step or "--offline --no-deps /tmp/lab/*.whl" in step, step

@@ -10,6 +10,7 @@ import pytest
 
 from images import planning, shipped
 from images.layout import Layout
+from init.paths import Paths
 from init.plan import (
     CommandSpec,
     FileSpec,
@@ -18,7 +19,6 @@ from init.plan import (
     ModelsSpec,
     Need,
     NodesSpec,
-    Paths,
     Plan,
     PythonSpec,
     ServiceSpec,
@@ -246,3 +246,33 @@ print(*sorted({"docker", "huggingface_hub", "httpx", "requests", "rich", "aria2p
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_what_is_shipped_is_neither_history_nor_leftovers(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    for name in (
+        "run.sh",
+        ".git/config",
+        ".venv/bin/python",
+        "node_modules/x.js",
+        "in/.git/HEAD",
+        "in/a.py",
+        "in/a.pyc",
+    ):
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text("x")
+    (code / "run.sh").chmod(0o755)
+    loaded = cases.written(tmp_path, sources={"app": {"path": "code"}})
+    shipped.copy(loaded, ["code"], tmp_path / "out")
+    found = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(path.relative_to(tmp_path / "out" / "code").as_posix() for path in found) == ["in/a.py", "run.sh"]
+    assert {path.name: path.stat().st_mode & 0o777 for path in found} == {"run.sh": 0o755, "a.py": 0o644}
+
+
+def test_what_the_manifest_states_wins_over_the_lock(tmp_path: Path) -> None:
+    stated = {"path": "a", "size": 5, "sha256": "a" * 64}
+    loaded = cases.written(tmp_path, models={"sets": {"one": {"hf": "o/n", "files": [stated]}}})
+    known = lock.Lock(models={"hf://o/n/a@main": lock.LockedFile("c" * 40, 6, "b" * 64)})
+    spec = planning.plan(loaded, known).stage("models:one").spec
+    assert isinstance(spec, ModelsSpec)
+    assert [(file.revision, file.size, file.sha256) for file in spec.files] == [("c" * 40, 5, "a" * 64)]

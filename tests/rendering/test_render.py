@@ -17,7 +17,7 @@ from supervisor.options import ServerOptions
 
 from images import control, render
 from images.layout import Layout
-from init.plan import Paths
+from init.paths import Paths
 from init.plan import load as read
 from manifests import load, lock
 from manifests.load import Loaded
@@ -135,6 +135,12 @@ def test_hostile_values_reach_every_file_unharmed(tmp_path: Path) -> None:
     [
         ({"labels": {"a=b": "x"}}, "the label's name holds an `=`"),
         ({"labels": {"a\nb": "x"}}, "the label's name holds a line break"),
+        ({"labels": {"io.firstlight.lock": "x"}}, "Firstlight itself sets the label `io.firstlight.lock`"),
+        ({"labels": {"io.firstlight.mine": "x"}}, "Firstlight itself sets the label `io.firstlight.mine`"),
+        (
+            {"labels": {"org.opencontainers.image.revision": "x"}},
+            "Firstlight itself sets the label `org.opencontainers.image.revision`",
+        ),
     ],
 )
 def test_what_a_dockerfile_cannot_say_is_refused_with_its_place(
@@ -165,6 +171,25 @@ def test_a_local_layout_needs_no_dockerfile(tmp_path: Path) -> None:
     options = ServerOptions()
     options.realize(["-c", str(tmp_path / "supervisord.conf")], doc="")
     assert options.logfile == str(root / "logs" / "supervisord.log")
+
+    (tmp_path / "Caddyfile").write_text(files["Caddyfile"], encoding="utf-8")
+    command = ["caddy", "adapt", "--config", str(tmp_path / "Caddyfile")]
+    adapted = json.dumps(
+        json.loads(subprocess.run(command, capture_output=True, check=True).stdout), ensure_ascii=False
+    )
+    for place in (root / "logs", root / "workspace" / ".firstlight", root / "home" / "etc" / "pages"):
+        assert f'"root": {json.dumps(str(place), ensure_ascii=False)}' in adapted
+
+    control = root / "home" / "control" / "bin" / "python"
+    control.parent.mkdir(parents=True)
+    control.write_text('#!/bin/sh\nprintf \'%s\\n\' "$FIRSTLIGHT_PLAN" "$@"\n')
+    control.chmod(0o755)
+    (tmp_path / "firstlight").write_text(files["firstlight"], encoding="utf-8")
+    environ = {name: value for name, value in os.environ.items() if name != "FIRSTLIGHT_PLAN"}
+    command = ["sh", str(tmp_path / "firstlight"), "a b", "c"]
+    lines = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines[0] == str(root / "home" / "plan.json")
+    assert lines[-3:] == [str(root / "home"), "a b", "c"]
 
 
 def test_places_of_what_runs() -> None:
@@ -206,7 +231,7 @@ def test_a_context_holds_all_that_the_dockerfile_takes(tmp_path: Path) -> None:
     loaded = cases.loaded("full")
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "stale").write_text("from another manifest")
-    files = render.context(loaded, tmp_path)
+    files = render.context(loaded, tmp_path, lock.read(loaded))
     for line in files["Dockerfile"].splitlines():
         words = line.split()
         if words[:1] == ["COPY"]:
@@ -214,7 +239,7 @@ def test_a_context_holds_all_that_the_dockerfile_takes(tmp_path: Path) -> None:
             assert all((tmp_path / source).exists() for source in sources), line
         if "--mount=type=bind," in line and "from=" not in line:
             source = line.partition("source=")[2].partition(",")[0]
-            assert (tmp_path / source).is_file(), line
+            assert (tmp_path / source).is_file() or list((tmp_path / source).glob("*.whl")), line
     assert sorted(p.name for p in (tmp_path / "files").rglob("*") if p.is_file()) == ["main.py", "probe.py"]
     assert (tmp_path / "init" / "plan.py").is_file()
     assert not list(tmp_path.rglob("__pycache__"))
