@@ -17,9 +17,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from init import address
-from init.plan import Paths, Plan
+from init.paths import Paths
+
+if TYPE_CHECKING:
+    from init.plan import Plan
 
 GIVEN = ("JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN")
 PRIVATE = (*GIVEN, "WEB_PASSWORD")
@@ -40,7 +44,7 @@ def given(environ: Mapping[str, str]) -> str | None:
 def ensure(paths: Paths, environ: Mapping[str, str]) -> str:
     """The token of this boot, left in `Paths.run`. A workspace that cannot be written costs only its permanence."""
     token = given(environ) or _kept(paths.state / "token")
-    _write(Path(paths.run, "token"), token)
+    _write(Path(paths.run, "token"), token, lasting=False)
     return token
 
 
@@ -121,13 +125,16 @@ def addresses(plan: Plan, token: str, environ: Mapping[str, str]) -> list[tuple[
 
 def main(argv: Sequence[str]) -> int:
     """`firstlight token [--url]`: the token, or the full addresses."""
+    if argv not in ([], ["--url"]):
+        print("usage: firstlight token [--url]", file=sys.stderr)
+        return 2
     plan = address.plan(os.environ)
     try:
         token = current(plan.paths)
     except OSError as error:
         print(f"firstlight token: {error}", file=sys.stderr)
         return 1
-    if "--url" in argv:
+    if argv:
         for title, url in addresses(plan, token, os.environ):
             print(f"{title}: {url}")
     else:
@@ -166,7 +173,7 @@ def _kept(path: Path) -> str:
     return token
 
 
-def _write(path: Path, token: str) -> None:
+def _write(path: Path, token: str, *, lasting: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.new.{os.getpid()}")
     with suppress(FileNotFoundError):
@@ -174,6 +181,7 @@ def _write(path: Path, token: str) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)

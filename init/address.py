@@ -6,16 +6,37 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
-from init.plan import Paths, Plan, load
+from init.complaint import Complaint
+from init.paths import Paths
+
+if TYPE_CHECKING:
+    from init.plan import Plan
 
 PLAN = str(Path(Paths().home, "plan.json"))
 
 
+class NoPlan(Complaint):
+    """The plan is not there: what that means, and what to do."""
+
+
+def text(environ: Mapping[str, str] = os.environ) -> str:
+    """The plan of this machine as it stands there. Raises NoPlan."""
+    path = Path(environ.get("FIRSTLIGHT_PLAN") or PLAN)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NoPlan(
+            f"{path}: {error.strerror}\n  this is not a Firstlight machine, or FIRSTLIGHT_PLAN does not name its plan"
+        ) from None
+
+
 def plan(environ: Mapping[str, str] = os.environ) -> Plan:
-    """The plan of this machine. Raises PlanError, and OSError when there is none."""
-    return load(Path(environ.get("FIRSTLIGHT_PLAN") or PLAN).read_text(encoding="utf-8"))
+    """The plan of this machine. Raises PlanError, NoPlan."""
+    from init.plan import load
+
+    return load(text(environ))
 
 
 def prefix(environ: Mapping[str, str]) -> str:
@@ -38,6 +59,8 @@ def url(port: int, path: str, environ: Mapping[str, str], token: str = "") -> st
     """Full address of `path` on `port`, with the token when there is one."""
     if not token:
         return base(port, environ) + path
+    from urllib.parse import quote
+
     secret = quote(token.encode("utf-8", "surrogateescape"), safe="")
     return f"{base(port, environ)}{path}{'&' if '?' in path else '?'}token={secret}"
 

@@ -10,15 +10,18 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from init import record, workplace
 from init.lines import span
-from init.plan import ModelsSpec, Plan, Stage
+from init.plan import FileSpec, ModelsSpec, Plan, Stage
 from init.record import Record
 from init.redact import Redactor
 from init.stages import Handler
 from init.stages.context import Outcome, StageFailed
+
+if TYPE_CHECKING:
+    from init.fetch.ledger import Line
 
 LATE = 15.0
 """Seconds after its deadline at which a handler that is busy without a child is told to give up."""
@@ -75,6 +78,10 @@ class Attempt:
         self.cancel.set()
         self._current.set()
 
+    def fresh(self) -> bool:
+        """Whether there is work in any case: nothing was done before that could spare it."""
+        return self.again or record.read(self.plan, self.stage) is None
+
     def run(self) -> End:
         """Raises Interrupted; every other mishap is an End."""
         try:
@@ -123,8 +130,8 @@ class Attempt:
                 part=self.part,
                 echo=self.echo,
             )
-            fingerprint = self._fingerprint = record.fingerprint(self.stage, self.handler.abi(context), self.marks)
             known = None if self.again and attempt == 1 else record.read(self.plan, self.stage)
+            fingerprint = self._fingerprint = record.fingerprint(self.stage, self.handler.abi(context), self.marks)
             if known and known.fingerprint == fingerprint and self.part is None and intact(self.plan, self.stage):
                 return End(known.state, known.message, known.consequence, known.result, self._mark(known))
             record.drop(self.plan, self.stage)
@@ -198,7 +205,8 @@ class Attempt:
         rate: float | None = None,
         verifying: bool = False,
     ) -> None:
-        if self._over:
+        # Whoever took the stage back has said how it stands: a late word must not set it at work again.
+        if self._over or self.cancel.is_set():
             return
         told = {"message": message, "bytes_done": done, "bytes_total": total, "rate_bps": rate}
         changes: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
@@ -214,17 +222,18 @@ class Attempt:
 
 
 def intact(plan: Plan, stage: Stage) -> bool:
-    """Model files have their sizes; other stages are judged by what they noted as made."""
+    """Whether what the record stands for is still there. Model files are as they were verified, and were on the disk
+    before the machine last went down; other stages are judged by what they noted as made."""
     if not isinstance(stage.spec, ModelsSpec):
         return True
-    for file in stage.spec.files:
-        try:
-            size = (plan.models / file.path).stat().st_size
-        except OSError:
-            return False
-        if file.size is not None and size != file.size:
-            return False
-    return True
+    from init.fetch.ledger import Ledger
+
+    ledger = Ledger(plan.paths.state)
+    return all(_vouched(ledger.current(plan.models, file.path), file) for file in stage.spec.files)
+
+
+def _vouched(line: Line | None, file: FileSpec) -> bool:
+    return line is not None and file.size in (None, line.size) and file.sha256 in (None, line.sha256)
 
 
 def _sentence(failure: StageFailed) -> str:

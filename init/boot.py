@@ -1,36 +1,37 @@
-"""`firstlight boot`: the first program of a container. Makes folders and the token, says where to look, becomes
-supervisord."""
+"""`firstlight boot`: the first program of a container. Makes folders and the token, starts supervisord, says where to
+look, and starts supervisord again when something kills it: all else hangs on that one."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from init import access, address
-from init.plan import PlanError
+from init.paths import Paths, rescue
 
 POKE_WITHIN = 5.0
-"""Seconds that the poker waits for supervisord's socket."""
+"""Seconds to wait for supervisord's socket."""
+PAUSE = 1.0
+"""Seconds between a kill of supervisord and its next start."""
+PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def main(argv: Sequence[str] = ()) -> int:
-    """Does not return when all is well. 1: this container cannot start, and why."""
-    try:
-        plan = address.plan()
-    except (OSError, PlanError) as error:
-        return _refuse(f"the plan cannot be read: {error}", "build the image again, or set FIRSTLIGHT_PLAN")
-    paths = plan.paths
+    """Does not return when all is well. 1: this container cannot start, and why. Raises NoPlan.
+
+    A plan that is damaged or of another version is no reason not to start: JupyterLab opens, and the runner tells."""
+    paths = rescue(address.text())[1]
     control, etc = paths.control, Path(paths.home, "etc")
     try:
         for folder in (paths.logs, paths.run):
             Path(folder).mkdir(parents=True, exist_ok=True)
         Path(paths.run).chmod(0o700)
-        Path(paths.run, "supervisor.sock").unlink(missing_ok=True)
         token = access.ensure(paths, os.environ)
     except OSError as error:
         who = f"user {os.geteuid()}"
@@ -39,26 +40,59 @@ def main(argv: Sequence[str] = ()) -> int:
             f"run the container as its own user, or give {who} the folders {paths.logs} and {paths.run}",
         )
     _workspace(paths.workspace)
-    os.environ["HOME"] = _home(os.environ.get("HOME", ""), paths.workspace)
-    if not plan.local:
-        print("Firstlight: JupyterLab opens first, everything else follows while you work.", flush=True)
-        for title, link in access.addresses(plan, token, os.environ):
-            print(f"  {title:<12} {link}", flush=True)
-    os.environ |= {
-        "JUPYTER_PATH": os.pathsep.join(filter(None, [f"{paths.disk}/share/jupyter", os.environ.get("JUPYTER_PATH")])),
-        "JUPYTER_CONFIG_PATH": str(etc / "jupyter"),
+    os.environ |= _environment(paths, os.environ)
+    supervisord = control / "bin" / "supervisord"
+    if not supervisord.exists():
+        return _refuse(f"{supervisord} is not there", "build the image again")
+    command = ["setpriv", "--pdeathsig", "KILL", "--", str(control / "bin" / "python"), "-I", str(supervisord)]
+    command += ["-n", "-c", str(etc / "supervisord.conf"), *(["-u", "root"] if os.geteuid() == 0 else [])]
+    return _keep(command, Path(paths.run, "supervisor.sock"), token)
+
+
+def _keep(command: list[str], sock: Path, token: str) -> int:
+    """Run supervisord until it ends by itself or was asked to; after a kill it starts again. Gives its exit code."""
+    child, asked, said = 0, False, False
+
+    def forward(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = asked or number != signal.SIGHUP
+        if child:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, forward)
+    while True:
+        sock.unlink(missing_ok=True)
+        child = os.posix_spawnp(command[0], command, os.environ)
+        if not said:
+            # Meanwhile supervisord loads.
+            _say_where(token)
+            said = True
+        _wake(sock, child)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        child = 0
+        if asked or code >= 0:
+            return code if code >= 0 else 128 - code
+        print(f"firstlight boot: supervisord was killed (signal {-code}); it starts again", file=sys.stderr, flush=True)
+        time.sleep(PAUSE)
+        if asked:
+            return 0
+
+
+def _environment(paths: Paths, environ: Mapping[str, str]) -> dict[str, str]:
+    """What all programs here need; whatever the image's author or the platform has set, they are found."""
+    given = environ.get("PATH", "").split(os.pathsep)
+    return {
+        "HOME": _home(environ.get("HOME", ""), paths.workspace),
+        "PATH": os.pathsep.join([f"{paths.home}/bin", *filter(None, given), *(p for p in PROGRAMS if p not in given)]),
+        "JUPYTER_PATH": os.pathsep.join(filter(None, [f"{paths.disk}/share/jupyter", environ.get("JUPYTER_PATH")])),
+        "JUPYTER_CONFIG_PATH": str(Path(paths.home, "etc", "jupyter")),
         "JUPYTER_CONFIG_DIR": str(paths.state / "jupyter"),
         "JUPYTER_RUNTIME_DIR": str(Path(paths.run, "jupyter")),
+        "FIRSTLIGHT_RUN": paths.run,
+        "FIRSTLIGHT_STATE": str(paths.state),
     }
-    os.environ["PATH"] = os.pathsep.join([f"{paths.home}/bin", os.environ.get("PATH", os.defpath)])
-    _leave_poker(Path(paths.run, "supervisor.sock"))
-    command = [str(control / "bin" / "supervisord"), "-n", "-c", str(etc / "supervisord.conf")]
-    if os.geteuid() == 0:
-        command += ["-u", "root"]
-    try:
-        os.execv(command[0], command)
-    except OSError as error:
-        return _refuse(f"{command[0]} does not start: {error.strerror}", "build the image again")
 
 
 def _refuse(text: str, remedy: str) -> int:
@@ -93,23 +127,25 @@ def poke(path: Path) -> bool:
     return True
 
 
-def _leave_poker(path: Path) -> None:
-    """Leave a process behind that pokes supervisord as soon as its socket is there: before its first poll returns it
-    starts nothing."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
+def _say_where(token: str) -> None:
+    """Print what a user can open."""
+    from init.plan import PlanError
+
+    try:
+        plan = address.plan()
+    except PlanError as error:
+        print(f"Firstlight: JupyterLab opens, and nothing else can be set up: {error}", file=sys.stderr, flush=True)
         return
-    # The grandchild belongs to nobody here: supervisord does not have to reap a stranger.
-    if os.fork():
-        os._exit(0)
-    with suppress(BaseException):
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
-        deadline = time.monotonic() + POKE_WITHIN
-        while time.monotonic() < deadline and not poke(path):
-            time.sleep(0.005)
-    os._exit(0)
+    if plan.local:
+        return
+    print("Firstlight: JupyterLab opens first, everything else follows while you work.", flush=True)
+    for title, link in access.addresses(plan, token, os.environ):
+        print(f"  {title:<12} {link}", flush=True)
+
+
+def _wake(sock: Path, child: int) -> None:
+    """Poke supervisord as soon as its socket is there: before its first poll returns it starts nothing."""
+    deadline = time.monotonic() + POKE_WITHIN
+    ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while time.monotonic() < deadline and not os.waitid(os.P_PID, child, ended) and not poke(sock):
+        time.sleep(0.005)

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import time
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +33,7 @@ class Child:
 
 def new_mark() -> str:
     """Names this runner as well, so that an orphan is known even when there was no time to record it."""
-    return f"{_runner(os.getpid())}.{uuid.uuid4().hex}"
+    return f"{_runner(os.getpid())}.{os.urandom(16).hex()}"
 
 
 def started(pid: int) -> int | None:

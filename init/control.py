@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from init.complaint import Complaint
+
 NAME = "init.sock"
 TIMEOUT = 15.0
 LONGEST = 65536
@@ -21,7 +23,7 @@ class NotRunning(Exception):
     """No runner answers on the socket."""
 
 
-class Refused(Exception):
+class Refused(Complaint):
     """The runner will not do it; the text says why."""
 
 

@@ -15,6 +15,27 @@ from init.state import Snapshot
 FILE = "durations.json"
 UNKNOWN_SERVICE = 5.0
 """Seconds assumed for a service that was never timed: its part of the wait is small, no estimate at all is worse."""
+GUESS: Mapping[str, tuple[float, float]] = {
+    "python": (4.0, 240.0),
+    "git": (1.0, 40.0),
+    "nodes": (10.0, 300.0),
+    "kernel": (2.0, 1200.0),
+    "command": (0.2, 120.0),
+    "service": (1.0, 60.0),
+}
+"""Least and most seconds of what was never timed here, by kind of stage."""
+LINKS = (15e6, 400e6)
+"""Bytes per second of a slow and of a fast rented machine's link, before a rate is known."""
+AGAIN, GOING = (0.8, 1.4), (0.9, 1.25)
+"""What least and most are of a known duration, and of what bytes and rate say."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Seconds that a node still takes."""
+
+    least: float
+    most: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,50 @@ def remaining(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], now:
             started = (stage or services[key]).started if state == "running" else None
             found[key] = max(total - (now - started), 0.05 * total) if started else total
     return found
+
+
+def bounds(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], now: float) -> dict[str, Bounds]:
+    """Least and most seconds that each unfinished node still takes. `now` is Unix time."""
+    stages = {stage.id: stage for stage in snapshot.stages}
+    services = {SERVICE + service.id: service for service in snapshot.services}
+    found: dict[str, Bounds] = {}
+    for key, state in graph.state.items():
+        if state not in ("waiting", "running"):
+            continue
+        stage = stages.get(key)
+        begun = (stage or services[key]).started if state == "running" else None
+        elapsed = max(0.0, now - begun) if begun else 0.0
+        if stage is not None and stage.bytes_total and state == "running" and stage.rate_bps:
+            left = max(0, stage.bytes_total - (stage.bytes_done or 0)) / stage.rate_bps
+            found[key] = Bounds(left * GOING[0], left * GOING[1])
+            continue
+        if key in known:
+            least, most = known[key] * AGAIN[0], known[key] * AGAIN[1]
+        elif stage is not None and stage.bytes_total:
+            left = stage.bytes_total - (stage.bytes_done or 0)
+            least, most, elapsed = left / LINKS[1], left / LINKS[0], 0.0
+        else:
+            least, most = GUESS.get(stage.kind if stage is not None else "service", GUESS["nodes"])
+        found[key] = Bounds(max(least - elapsed, 0.05 * least), max(most - elapsed, 0.25 * elapsed, 0.05 * most))
+    return found
+
+
+def range_until_ready(graph: Graph, left: Mapping[str, Bounds]) -> list[float] | None:
+    """Least and most seconds until every service that can become ready is; None when that is not known."""
+    least = until_ready(graph, {key: found.least for key, found in left.items()})
+    most = until_ready(graph, {key: found.most for key, found in left.items()})
+    return None if least is None or most is None else [least, max(least, most)]
+
+
+def chain(graph: Graph, left: Mapping[str, float]) -> list[str]:
+    """What the last service waits for, in order; empty when nothing is waited for, or it is not known."""
+    spans = simulate(graph, left)
+    goals = [key for key in spans if key.startswith(SERVICE)] or list(spans)
+    if not goals:
+        return []
+    ends = {key: span.end for key, span in spans.items()}
+    needs = {node.id: [need.id for need in node.needs] for node in graph.nodes.values()}
+    return critical(ends, needs, max(goals, key=lambda key: ends[key]))
 
 
 def critical(ends: Mapping[str, float], needs: Mapping[str, list[str]], last: str) -> list[str]:

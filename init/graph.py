@@ -42,6 +42,9 @@ class Graph:
     priority: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Greater starts first: whether a service waits for it, then the weight of the longest chain that it begins."""
 
+    held: set[str] = field(default_factory=set)
+    """Do not start before they are released."""
+
     def __post_init__(self) -> None:
         for node in self.nodes.values():
             self.state.setdefault(node.id, "waiting")
@@ -49,7 +52,15 @@ class Graph:
             self.priority = priorities(self.nodes)
 
     def copy(self) -> Graph:
-        return Graph(self.nodes, self.limits, dict(self.state), self.priority)
+        return Graph(self.nodes, self.limits, dict(self.state), self.priority, set(self.held))
+
+    def hold(self, id: str) -> None:
+        """Do not start `id`, even where it runs now, until `release`."""
+        self.held.add(id)
+        self.state[id] = "waiting"
+
+    def release(self, id: str) -> None:
+        self.held.discard(id)
 
     def unmet(self, id: str) -> list[str]:
         """Ids that `id` still waits for."""
@@ -93,6 +104,7 @@ class Graph:
             ]
         for other in again:
             self.state[other] = "waiting"
+            self.held.discard(other)
         self._block()
         return [other for other in again if self.state[other] == "waiting"]
 
@@ -130,7 +142,7 @@ class Graph:
         return self.state[id] in ("done", "degraded", "failed")
 
     def _waiting(self) -> list[Node]:
-        return [node for node in self.nodes.values() if self.state[node.id] == "waiting"]
+        return [n for n in self.nodes.values() if self.state[n.id] == "waiting" and n.id not in self.held]
 
     def _running(self, kind: Resource) -> list[str]:
         return [node.id for node in self.nodes.values() if node.uses == kind and self.state[node.id] == "running"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
-import sys
 from collections.abc import Sequence
 
 from init import address
-from init.plan import PlanError
 
 WITHIN = 3.0
 """Seconds for one answer."""
@@ -27,13 +25,8 @@ def answers(port: int, path: str, within: float = WITHIN) -> int | None:
 
 
 def main(argv: Sequence[str] = ()) -> int:
-    """0: both answer. 1: one does not, and which."""
-    try:
-        plan = address.plan()
-    except (OSError, PlanError) as error:
-        print(f"firstlight health: {error}", file=sys.stderr)
-        return 1
-    well = True
+    """0: both answer. 1: one does not, and which. Raises Complaint."""
+    plan, well = address.plan(), True
     for name, port, path in (
         ("JupyterLab", plan.jupyter.port, address.prefix(os.environ) + "api"),
         ("portal", plan.portal_port, "/.firstlight/health"),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from pathlib import Path
 
 from init import control, lines, selection, state
-from init.plan import FileSpec, ModelsSpec, Plan
+from init.fetch.audit import audit
+from init.plan import ModelsSpec, Plan
 
-CHUNK = 4_194_304
+WORDS = {"ok": "fine", "missing": "missing", "wrong": "wrong", "unknown": "unknown"}
 
 
 def main(plan: Plan, do: str, sets: list[str], delete: bool = False) -> int:
@@ -20,7 +19,7 @@ def main(plan: Plan, do: str, sets: list[str], delete: bool = False) -> int:
         if name not in known:
             print(f"firstlight: no model set {name!r}{selection.closest(name, known)}", file=sys.stderr)
             return 1
-    if do in ("add", "drop"):
+    if do in ("add", "drop", "pause", "resume"):
         if not sets:
             which = f"which set? One of {', '.join(known)}" if known else f"{plan.image} has no model sets"
             print(f"firstlight models {do}: {which}", file=sys.stderr)
@@ -57,36 +56,23 @@ def verify(plan: Plan, specs: list[ModelsSpec], everything: bool) -> int:
     """Read every file and compare it with its hash. Sets that are not there are passed over unless they were named."""
     bad, read = list[str](), 0
     for spec in specs:
-        there = [file for file in spec.files if (plan.models / file.path).exists()]
-        if not there and not everything:
+        if not everything and not any((plan.models / file.path).exists() for file in spec.files):
             continue
-        for file in spec.files:
-            problem, read = check(plan.models / file.path, file), read + 1
-            print(f"{'wrong' if problem else 'fine':<6} {file.path}{f': {problem}' if problem else ''}", flush=True)
-            if problem and spec.set not in bad:
-                bad.append(spec.set)
+        try:
+            for found in audit(plan.models, plan.paths.state, spec.files):
+                read += 1
+                said = f": {found.message}" if found.message else ""
+                print(f"{WORDS[found.state]:<7} {found.path}{said}", flush=True)
+                if found.state in ("missing", "wrong") and spec.set not in bad:
+                    bad.append(spec.set)
+        except OSError as error:
+            print(f"firstlight models verify: {error.filename}: {error.strerror}", file=sys.stderr)
+            print(
+                "  the result cannot be noted: make room there or make it writable, then verify again", file=sys.stderr
+            )
+            return 1
     if not read:
         print(f"no model file is in {plan.models} yet")
     for name in bad:
         print(f"to repair: firstlight retry models:{name}", file=sys.stderr)
     return 1 if bad else 0
-
-
-def check(path: Path, file: FileSpec) -> str | None:
-    """What is wrong with the file; None: nothing, as far as its size and hash are known."""
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
-    if file.size is not None and size != file.size:
-        return f"{size} bytes instead of {file.size}"
-    if file.sha256 is None:
-        return None
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-        # A check of 90 GB must not push everything else out of the page cache.
-        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    found = digest.hexdigest()
-    return None if found == file.sha256 else f"its SHA-256 is {found[:12]}… instead of {file.sha256[:12]}…"

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-from init.plan import Paths
+from init.paths import Paths
 from init.selection import closest
 
 PACE = 0.3

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from math import isinf, sqrt
 
 from init import eta
 from init.graph import Graph
-from init.plan import Paths
+from init.headline import headline
+from init.paths import Paths
 from init.state import Snapshot
 from init.store import Store
 
@@ -26,19 +28,59 @@ class Outlook:
         self._durations[key] = took
         self._changed = True
 
+    def _progress(self, span: list[float] | None, now: float) -> float:
+        """Time passed over time passed and left. It goes back only when there is more to do than before."""
+        if self._snapshot.phase != "starting":
+            return 1.0
+        if span is None:
+            return self._snapshot.progress
+        passed, left = now - self._snapshot.boot.started, (span[0] + span[1]) / 2
+        share = min(0.99, passed / max(0.1, passed + left))
+        before = self._snapshot.progress if self._snapshot.progress < 1.0 else 0.0
+        return round(max(share, before), 3)
+
     def keep(self) -> None:
         if self._changed:
             self._changed = False
             with contextlib.suppress(OSError):
                 eta.write(self._paths.state, self._durations)
 
+    def predict(self) -> None:
+        """Put into the state what is foreseen now, before anything has begun: the middle between least and most."""
+        now = time.time()
+        left = eta.bounds(self._graph, self._snapshot, self._durations, now)
+        spans = eta.simulate(self._graph, {key: _middle(found) for key, found in left.items()})
+        passed = now - self._snapshot.boot.started
+        foreseen = {
+            key: [round(span.start + passed, 1), round(span.end + passed, 1)]
+            for key, span in spans.items()
+            if not isinf(span.end)
+        }
+        self._store.predict(foreseen)
+
     def tell(self) -> None:
         """Put into the state what is left."""
-        left = eta.remaining(self._graph, self._snapshot, self._durations, time.time())
-        self._store.estimate(eta.until_ready(self._graph, left))
+        now, graph, snapshot = time.time(), self._graph, self._snapshot
+        left = eta.remaining(graph, snapshot, self._durations, now)
+        bounds = eta.bounds(graph, snapshot, self._durations, now)
+        span = eta.range_until_ready(graph, bounds) if snapshot.phase == "starting" else None
+        self._store.estimate(
+            eta_s=eta.until_ready(graph, left),
+            eta_range=span,
+            progress=self._progress(span, now),
+            critical=eta.chain(graph, {key: _middle(found) for key, found in bounds.items()}) if span else [],
+        )
+        for key, state in graph.state.items():
+            self._store.waits(key, graph.unmet(key) if state == "waiting" else [])
+        self._store.headline(headline(snapshot))
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self._paths.workspace).free
             files = [file for file in self._snapshot.files if file.state not in ("done", "skipped")]
             needed = sum(max(0, (file.bytes_total or 0) - file.bytes_done) for file in files)
             if needed or self._snapshot.disk.get("needed", 1):
                 self._store.disk(free, needed)
+
+
+def _middle(bounds: eta.Bounds) -> float:
+    """Between tenfold apart bounds the geometric middle is the fairer guess."""
+    return sqrt(max(0.01, bounds.least) * max(0.01, bounds.most))

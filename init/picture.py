@@ -10,7 +10,7 @@ from init import lines
 from init.graph import SERVICE
 from init.timeline import History, Span
 
-ROW, TOP, LEFT, WIDE, RIGHT = 24, 64, 244, 748, 108
+ROW, TOP, LEFT, WIDE, RIGHT = 24, 64, 244, 748, 200
 NAME, LINE = 26, 140
 """Letters that fit beside the bars, and below them on one line."""
 STYLE = """
@@ -21,6 +21,7 @@ STYLE = """
   .bar { fill: #9db4cc; } .critical { fill: #2f6fb5; }
   .service { fill: #8bb99a; } .critical.service { fill: #2e8b57; }
   .bar.failed { fill: #c8453b; } .bar.degraded { fill: #d99a1c; } .bar.interrupted { fill: #a9a9a9; }
+  .foreseen { fill: #7d8791; opacity: .55; }
   @media (prefers-color-scheme: dark) {
     text, .head { fill: #e4e9ee; } .quiet { fill: #9aa7b4; } .grid { stroke: #36424e; } .page { fill: #171d23; }
     .bar { fill: #4d6a87; } .critical { fill: #6fb0f5; }
@@ -66,11 +67,25 @@ def _row(past: History, key: str, y: int, total: float) -> list[str]:
     name, weight = _name(key), ' class="key"' if key in past.critical else ""
     label = f"<title>{_safe(name)}</title>{_safe(name if len(name) <= NAME else name[: NAME - 1] + '…')}"
     end = max(past.last if span.end is None else span.end for span in past.of(key))
+    foreseen = past.foreseen(key)
+    took = lines.span(past.took(key)) + (f", foreseen {lines.about(foreseen)}" if foreseen is not None else "")
     return [
         f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end"{weight}>{label}</text>',
         *(_bar(past, span, y, total) for span in past.of(key)),
-        f'<text class="quiet" x="{LEFT + WIDE * end / total + 6:.1f}" y="{y + 15}">{lines.span(past.took(key))}</text>',
+        *_foreseen(past, key, y, total),
+        f'<text class="quiet" x="{LEFT + WIDE * end / total + 6:.1f}" y="{y + 15}">{took}</text>',
     ]
+
+
+def _foreseen(past: History, key: str, y: int, total: float) -> list[str]:
+    """A thin line below the bar; what was foreseen beyond the picture's end is cut there."""
+    if key not in past.predicted:
+        return []
+    start, end = (min(total, seconds) for seconds in past.predicted[key])
+    x, width = LEFT + WIDE * start / total, WIDE * (end - start) / total
+    if width <= 0:
+        return []
+    return [f'<rect class="foreseen" x="{x:.1f}" y="{y + ROW - 3}" width="{max(2.0, width):.1f}" height="2"/>']
 
 
 def _legend(past: History, y: int) -> list[str]:
@@ -91,6 +106,9 @@ def _legend(past: History, y: int) -> list[str]:
             parts.append(f'<rect class="{names}" x="{x}" y="{y - 10}" width="16" height="11" rx="3"/>')
             parts.append(f'<text class="quiet" x="{x + 22}" y="{y}">{text}</text>')
             x += 22 + 7 * len(text) + 18
+    if past.predicted:
+        parts.append(f'<rect class="foreseen" x="{x}" y="{y - 5}" width="16" height="2"/>')
+        parts.append(f'<text class="quiet" x="{x + 22}" y="{y}">foreseen at the start</text>')
     return parts
 
 

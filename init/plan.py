@@ -5,6 +5,7 @@ Standard library only. Paths inside specs are relative to a root of `Paths` unle
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -12,48 +13,17 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from init.complaint import Complaint
+from init.paths import Paths
+
 SCHEMA = "firstlight.plan/1"
 
 Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
 Resource = Literal["cpu", "net", "disk"]
 
 
-class PlanError(Exception):
+class PlanError(Complaint):
     """The plan cannot be read: another version, or damaged. The text says which, and what to do."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Absolute roots. In an image the defaults; `run --local` puts all of them below one folder."""
-
-    home: str = "/opt/firstlight"
-    """Baked: the runner, the plan, the control environment, shipped files."""
-    disk: str = "/opt"
-    """Lives as long as the container: environments, sources and their completion records."""
-    workspace: str = "/workspace"
-    """Outlives the container: models, wheels, user data, state."""
-    logs: str = "/var/log/supervisor"
-    run: str = "/run/firstlight"
-    """Sockets and process records of this boot."""
-
-    @property
-    def control(self) -> Path:
-        return Path(self.home, "control")
-
-    @property
-    def files(self) -> Path:
-        """Files shipped with the manifest: probes, inputs of commands, `path` sources."""
-        return Path(self.home, "files")
-
-    @property
-    def state(self) -> Path:
-        return Path(self.workspace, ".firstlight")
-
-    def env(self, name: str) -> Path:
-        return Path(self.disk, "envs", name)
-
-    def source(self, name: str) -> Path:
-        return Path(self.disk, "src", name)
 
 
 @dataclass(frozen=True)
@@ -323,18 +293,23 @@ def load(text: str) -> Plan:
         raise PlanError(f"plan.json is damaged ({error!r}); build the image again") from None
 
 
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _build(kind: Any, data: Any) -> Any:
     """`data` (from JSON) as `kind`: a dataclass, a container of them, or a plain value."""
     origin, args = get_origin(kind), get_args(kind)
     if kind is Stage:
-        hints = {**get_type_hints(Stage), "spec": SPECS[data["kind"]]}
+        hints = {**_hints(Stage), "spec": SPECS[data["kind"]]}
         return Stage(**{name: _build(hints[name], value) for name, value in data.items()})
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
+        make: Any = kind
+        hints = _hints(make)
         unknown = set(data) - {f.name for f in fields(kind)}
         if unknown:
             raise ValueError(f"unknown {sorted(unknown)} in {getattr(kind, '__name__', kind)}")
-        make: Any = kind
         return make(**{name: _build(hints[name], value) for name, value in data.items()})
     if origin is list:
         return [_build(args[0], item) for item in data]

@@ -67,6 +67,8 @@ class Runner:
     """End of the attempt, on the monotonic clock."""
     redact: Callable[[str], str] | None = None
     idle: bool = True
+    echo: Callable[[str], None] | None = None
+    """Sees every line, too: a build's log is all that one sees of it."""
 
     def __call__(
         self,
@@ -209,8 +211,9 @@ class _Job:
             self.written += len(line) + 1
             log.write(line + "\n" if self.written < LOG_LIMIT else "… the rest of this output is left out\n")
             log.flush()
-        if self.on_line is not None:
-            self.on_line(line)
+        for shown in (self.runner.echo, self.on_line):
+            if shown is not None:
+                shown(line)
 
     def _check(self, now: float) -> None:
         if self.runner.cancel.is_set():

@@ -67,26 +67,14 @@ def read(plan: Plan, stage: Stage) -> Record | None:
 def write(plan: Plan, stage: Stage, record: Record) -> None:
     """Replace the record. Raises OSError.
 
-    A record must not outlive what it stands for: where the machine itself breaks down, only the files of models are
-    sure to be on the disk, and only their record is made sure of.
+    Not forced to the disk: it must not outlive what it stands for when the machine itself breaks down.
     """
     target = path(plan, stage)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.new")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump({"schema": SCHEMA, **asdict(record)}, file, indent=1, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        if stage.kind == "models":
-            os.fsync(file.fileno())
+    text = json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, sort_keys=True)
+    part.write_text(f"{text}\n", encoding="utf-8")
     part.replace(target)
-    if stage.kind != "models":
-        return
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def drop(plan: Plan, stage: Stage) -> None:

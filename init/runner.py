@@ -68,9 +68,9 @@ class Runner:
         self.store.start()
         server = control.Server(Path(self.plan.paths.run), Verbs(self).do)
         self._select()
+        self._guard(self.outlook.predict)
         self._guard(self._launch_stages)
-        self._guard(self._adopt)
-        ticked = 0.0
+        ticked, adopted = time.monotonic(), False
         while self.exit is None:
             self._guard(self._launch)
             with contextlib.suppress(Empty):
@@ -78,6 +78,10 @@ class Runner:
             if time.monotonic() - ticked >= TICK:
                 ticked = time.monotonic()
                 self._guard(self._tick)
+                if not adopted:
+                    # Not before: it has to be loaded, and the first stages are loading what they need.
+                    adopted = True
+                    self._guard(self._adopt)
         server.close()
         self._stop()
         return self.exit
@@ -107,7 +111,6 @@ class Runner:
         self.graph.started(SERVICE + name)
         if name in self.watchers:
             self.watchers[name].end()
-        # Loaded while the first stages are at work: it takes a while.
         from init.services import Watcher
 
         watcher: Watcher
@@ -118,6 +121,21 @@ class Runner:
         watcher = self.watchers[name] = Watcher(self.plan, spec, self.store, changed, restart)
         self.store.service(name, consequence=None, repair=None)
         watcher.start()
+
+    def pause(self, stage: Stage) -> None:
+        """Let a model set rest: what there is of its files stays, and it goes on from there."""
+        self.graph.hold(stage.id)
+        attempt = self.running.pop(stage.id, None)
+        if attempt is not None:
+            attempt.end()
+            self.threads.pop(stage.id, None)
+        self.store.stage(stage.id, state="waiting", message="paused", rate_bps=None)
+        self._judge()
+
+    def resume(self, stage: Stage) -> None:
+        self.graph.release(stage.id)
+        self.store.stage(stage.id, message="")
+        self._judge()
 
     def drop(self, stage: Stage, delete: bool) -> int:
         """Take a model set back; the bytes that this frees."""
@@ -145,7 +163,8 @@ class Runner:
         from init.services import running
 
         for name in running(self.plan):
-            self.serve(name)
+            if name not in self.watchers:
+                self.serve(name)
 
     def _launch(self) -> None:
         self._launch_stages()
@@ -160,7 +179,6 @@ class Runner:
 
     def _start(self, stage: Stage) -> None:
         self.graph.started(stage.id)
-        self.store.stage(stage.id, started=time.time(), ended=None)
         attempt = Attempt(
             plan=self.plan,
             stage=stage,
@@ -174,6 +192,9 @@ class Runner:
             again=stage.id in self.again,
         )
         self.again.discard(stage.id)
+        # What there is to load for its work is part of it.
+        begun = {"state": "running", "attempt": 1, "message": ""} if attempt.fresh() else {}
+        self.store.stage(stage.id, started=time.time(), ended=None, **begun)
 
         def work() -> None:
             try:
@@ -237,10 +258,12 @@ class Runner:
 
     def _judge(self) -> None:
         self.store.top(standing.judge(self.snapshot), "; ".join(self.problems))
+        self.outlook.tell()
 
     def _tick(self) -> None:
         self.outlook.keep()
         self.outlook.tell()
+        self.store.sets(self.sets.shown(self.snapshot, self.graph))
 
     def _guard(self, step: Callable[[], None]) -> None:
         """A mistake of ours must not take the runner down: it is logged, the rest goes on."""

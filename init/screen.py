@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
@@ -28,18 +28,29 @@ GLYPHS: Mapping[str, tuple[str, str, str]] = {
     "blocked": ("◌", "o", "red"),
 }
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-PHASES: Mapping[str, tuple[str, str]] = {
-    "starting": ("setting up", "bold cyan"),
-    "ready": ("ready", "bold green"),
-    "degraded": ("ready, with something missing", "bold yellow"),
-    "failed": ("failed: nothing but JupyterLab can be used", "bold red"),
+TONES: Mapping[str, str] = {
+    "busy": "bold cyan",
+    "ready": "bold green",
+    "warning": "bold yellow",
+    "error": "bold red",
 }
 BAR = 12
+COMMAND = "`firstlight "
+"""How a command begins that stands in a message."""
 
 
-def show(snapshot: Snapshot, alive: bool = True, console: Console | None = None) -> None:
-    console = console or Console(highlight=False)
-    console.print(render(snapshot, alive, time.time(), console))
+WIDEST = 4000
+"""Columns where there is no terminal: nothing is cut there."""
+
+
+def show(snapshot: Snapshot, alive: bool = True) -> None:
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(render(snapshot, alive, time.time(), console))
+        return
+    console.width = WIDEST
+    for line in console.render_lines(render(snapshot, alive, time.time(), console), pad=False):
+        print("".join(segment.text for segment in line).rstrip())
 
 
 def follow(snapshots: Iterator[tuple[Snapshot, bool]]) -> Snapshot:
@@ -89,11 +100,8 @@ def _all(snapshot: Snapshot, alive: bool, now: float, plain: bool, fold: bool) -
 
 
 def _head(snapshot: Snapshot, alive: bool, now: float) -> Text:
-    words, style = PHASES[snapshot.phase]
     ended = [stage for stage in snapshot.stages if stage.state in ("done", "skipped", "degraded")]
-    text = Text.assemble((snapshot.title, "bold"), " ", (words, style))
-    if snapshot.phase == "starting" and snapshot.eta_s:
-        text.append(f", about {lines.span(max(1, round(snapshot.eta_s)))} left")
+    text = Text(snapshot.headline.text, TONES[snapshot.headline.tone])
     text.append(
         f"\n{len(ended)} of {len(snapshot.stages)} stages, started {lines.span(now - snapshot.boot.started)} ago", "dim"
     )
@@ -140,10 +148,10 @@ def _table(stages: Sequence[StageState], services: Sequence[ServiceState], now: 
     return table
 
 
-def _detail(stage: StageState, ended: set[str], plain: bool) -> Text:
+def _detail(stage: StageState, ended: set[str], plain: bool) -> RenderableType:
     if stage.state == "waiting":
         waits = [need for need in stage.needs if need not in ended]
-        return Text(stage.message or (f"waits for {', '.join(waits)}" if waits else "waits for a free place"), "dim")
+        return _said(stage.message or (f"waits for {', '.join(waits)}" if waits else "waits for a free place"), "dim")
     if stage.state in ("running", "verifying") and stage.bytes_total:
         done, total = stage.bytes_done or 0, stage.bytes_total
         filled = min(BAR, BAR * done // total)
@@ -158,12 +166,32 @@ def _detail(stage: StageState, ended: set[str], plain: bool) -> Text:
             text.append(f"  {stage.message}" if stage.message else "", "dim")
         return text
     if stage.state == "blocked":
-        return Text(stage.message, "red")
+        return _said(stage.message, "red")
     if stage.state in ("degraded", "failed"):
         return Text(f"{stage.state}, see below", _style(stage.state))
     if stage.state == "done" and stage.bytes_total and not stage.message:
         return Text(lines.size(stage.bytes_total), "dim")
-    return Text(stage.message, "" if stage.state == "running" else "dim")
+    return _said(stage.message, "" if stage.state == "running" else "dim")
+
+
+class _Advice:
+    """A message with a command to type in it: the command is never cut, and begins a line of its own when both do not
+    fit into one."""
+
+    def __init__(self, message: str, style: str):
+        self.text = Text(message, style, overflow="fold")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        at = self.text.plain.index(COMMAND)
+        parts = self.text.divide([at]) if self.text.cell_len > options.max_width and at else [self.text]
+        for part in parts:
+            part.rstrip()
+            part.no_wrap = False
+            yield part
+
+
+def _said(message: str, style: str) -> RenderableType:
+    return _Advice(message, style) if COMMAND in message else Text(message, style)
 
 
 def _amount(done: int, total: int) -> str:
@@ -172,7 +200,7 @@ def _amount(done: int, total: int) -> str:
     return f"{first.split()[0]} of {second}" if first.split()[1] == second.split()[1] else f"{first} of {second}"
 
 
-def _service(service: ServiceState) -> Text:
+def _service(service: ServiceState) -> RenderableType:
     if service.state == "ready":
         text = Text(f"ready at {service.url}" if service.url else "ready")
         return text.append(f"  {service.restarts} restarts" if service.restarts else "", "yellow")
@@ -180,7 +208,7 @@ def _service(service: ServiceState) -> Text:
         return Text(f"starts after {', '.join(service.needs)}" if service.needs else "starts", "dim")
     if service.state == "failed":
         return Text("failed, see below", "red")
-    return Text(service.message or service.state, "dim")
+    return _said(service.message or service.state, "dim")
 
 
 def _troubles(snapshot: Snapshot) -> list[RenderableType]:

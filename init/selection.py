@@ -84,10 +84,13 @@ def select(plan: Plan, environ: Mapping[str, str], changes: Changes | None = Non
     return Selection([name for name in names if name in chosen], problems)
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean …?` or nothing."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
+def closest(word: str, known: Iterable[str], most: int = 12) -> str:
+    """What is meant instead, to follow `no … 'word'`: the known word that is close, else `most` of those there are."""
+    words = list(known)
+    found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    if found:
+        return f"; did you mean {found[0]}?"
+    return f"; there is {', '.join(words[:most])}{', …' if len(words) > most else ''}" if words else "; there is none"
 
 
 def read(state: Path) -> Changes:

@@ -10,12 +10,17 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from init import access, address, state
-from init.plan import KernelSpec, Plan, PlanError, ServiceSpec
+from init import access, address, control, state
+from init.complaint import Complaint
+from init.paths import rescue
+from init.plan import KernelSpec, Plan, PlanError, ServiceSpec, load
 
 MISSING = 127
+ANSWERS_WITHIN = 3.0
+"""Seconds for the runner to say which kernels work."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,11 +29,11 @@ def main(argv: Sequence[str]) -> int:
         print("usage: firstlight serve ID", file=sys.stderr)
         return 2
     try:
+        if argv[0] == "portal":
+            return portal(os.environ)
         plan = address.plan()
-    except (OSError, PlanError) as error:
-        return _refuse(argv[0], f"the plan cannot be read: {error}", "build the image again")
-    if argv[0] == "portal":
-        return portal(plan, os.environ)
+    except Complaint as error:
+        return _refuse(argv[0], str(error))
     service = next((s for s in plan.services if s.id == argv[0]), None)
     if service is None:
         known = ", ".join(s.id for s in plan.services) or "none"
@@ -36,18 +41,23 @@ def main(argv: Sequence[str]) -> int:
     return become(plan, service, os.environ)
 
 
-def portal(plan: Plan, environ: Mapping[str, str]) -> int:
-    """Become Caddy. What it compares requests with stands in its environment only."""
-    ports = [plan.jupyter.port, plan.portal_port, *(s.port for s in plan.services if s.port is not None)]
+def portal(environ: Mapping[str, str]) -> int:
+    """Become Caddy, which tells what is wrong even with a plan that cannot be read. What it compares requests with
+    stands in its environment only. Raises NoPlan."""
+    text = address.text(environ)
+    paths, ports = rescue(text)[1], []
+    with suppress(PlanError):
+        plan = load(text)
+        ports = [plan.jupyter.port, plan.portal_port, *(s.port for s in plan.services if s.port is not None)]
     env = {
         **environ,
-        **access.credentials(access.current(plan.paths), environ),
+        **access.credentials(access.current(paths), environ),
         "FIRSTLIGHT_OUTSIDE": address.outside(ports, environ),
         "FIRSTLIGHT_POD": environ.get("RUNPOD_POD_ID", "").lower(),
-        "XDG_DATA_HOME": str(Path(plan.paths.run, "caddy")),
-        "XDG_CONFIG_HOME": str(Path(plan.paths.run, "caddy")),
+        "XDG_DATA_HOME": str(Path(paths.run, "caddy")),
+        "XDG_CONFIG_HOME": str(Path(paths.run, "caddy")),
     }
-    config = str(Path(plan.paths.home, "etc", "Caddyfile"))
+    config = str(Path(paths.home, "etc", "Caddyfile"))
     return _exec("portal", ["caddy", "run", "--config", config, "--adapter", "caddyfile"], env, "install caddy")
 
 
@@ -108,6 +118,9 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _snapshot(plan: Plan) -> state.Snapshot | None:
+    """As the runner knows it now, else as it last wrote it down."""
+    with suppress(control.NotRunning, control.Refused, ValueError):
+        return state.load(control.ask(Path(plan.paths.run), {"do": "state"}, timeout=ANSWERS_WITHIN)["state"])
     try:
         return state.latest(Path(plan.paths.run), plan.paths.state)
     except (OSError, ValueError):
@@ -126,6 +139,6 @@ def _exec(name: str, words: list[str], env: Mapping[str, str], remedy: str) -> i
         return _refuse(name, f"{words[0]}: {error.strerror}", remedy)
 
 
-def _refuse(name: str, text: str, remedy: str) -> int:
-    print(f"firstlight serve {name}: {text}\n  {remedy}", file=sys.stderr, flush=True)
+def _refuse(name: str, text: str, remedy: str = "") -> int:
+    print(f"firstlight serve {name}: {text}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr, flush=True)
     return MISSING

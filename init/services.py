@@ -97,8 +97,6 @@ class Watcher:
             self._store.service(self._spec.id, started=float(program.start))
             return
         self._store.service(self._spec.id, started=time.time(), ready_at=None, restarts=0)
-        # The launcher reads from the state which kernels work.
-        self._store.flush()
         self._say("starting", "")
         self._programs.start(self._spec.id)
 

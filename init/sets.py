@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from init import selection
+from init.graph import Graph
+from init.lines import size
 from init.plan import ModelsSpec, Plan
-from init.state import FileState
+from init.state import FileState, SetState, Snapshot
 from init.store import Store
 
 
@@ -20,6 +22,7 @@ class Sets:
     def __init__(self, plan: Plan, environ: Mapping[str, str], store: Store):
         self._plan, self._environ, self._store = plan, environ, store
         self._fetcher: Any = None
+        self._found: dict[str, tuple[int, int]] = {}
         self._making = threading.Lock()
         self.changes = selection.read(plan.paths.state)
         """What the user added and dropped; `keep` makes it last."""
@@ -64,8 +67,55 @@ class Sets:
         """Show the set's files as done, with the sizes that they have."""
         for file in spec.files:
             with contextlib.suppress(OSError):
-                size = (self._plan.models / file.path).stat().st_size
-                self._store.file(FileState(file.path, spec.set, "done", size, size))
+                there = (self._plan.models / file.path).stat().st_size
+                self._store.file(FileState(file.path, spec.set, "done", there, there))
+
+    def shown(self, snapshot: Snapshot, graph: Graph) -> list[SetState]:
+        """All sets of the plan, with what of them is here."""
+        here: dict[str, list[FileState]] = {}
+        for file in snapshot.files:
+            here.setdefault(file.set, []).append(file)
+        free, needed = snapshot.disk.get("free"), snapshot.disk.get("needed", 0)
+        found = []
+        for stage in self._plan.stages:
+            if not isinstance(spec := stage.spec, ModelsSpec):
+                continue
+            sizes = [file.size for file in spec.files]
+            shown = SetState(
+                name=spec.set,
+                stage=stage.id,
+                files=len(spec.files),
+                bytes_total=None if None in sizes else sum(size or 0 for size in sizes),
+                default=spec.default,
+                required=spec.required,
+                selected=graph.state[stage.id] != "skipped",
+                paused=stage.id in graph.held,
+                license=spec.license,
+            )
+            if spec.set in here:
+                shown.bytes_have = sum(file.bytes_done for file in here[spec.set])
+                shown.verified = sum(file.state == "done" for file in here[spec.set])
+            else:
+                shown.bytes_have, shown.verified = self._there(spec)
+            lacking = (shown.bytes_total or 0) - shown.bytes_have
+            if not shown.selected and free is not None and lacking > free - needed:
+                room = f"{size(free)} are free"
+                besides = f", and {size(needed)} of them are for what is selected" if needed else ""
+                shown.problem = f"needs {size(lacking)} more; {room}{besides}"
+            found.append(shown)
+        return found
+
+    def _there(self, spec: ModelsSpec) -> tuple[int, int]:
+        """Bytes and number of the files of a set that nobody fetches; looked at once, as volumes may be slow."""
+        if spec.set not in self._found:
+            sizes = []
+            for file in spec.files:
+                with contextlib.suppress(OSError):
+                    there = (self._plan.models / file.path).stat().st_size
+                    if file.size in (None, there):
+                        sizes.append(there)
+            self._found[spec.set] = sum(sizes), len(sizes)
+        return self._found[spec.set]
 
     def drop(self, spec: ModelsSpec, others: Iterable[ModelsSpec], delete: bool) -> int:
         """No longer fetch the set, nor show it. With `delete` its files go too, unless one of `others` has them;
@@ -73,6 +123,7 @@ class Sets:
         if self._fetcher is not None:
             self._fetcher.drop(spec.set)
         self._store.forget_files(spec.set)
+        self._found.clear()
         shared = {file.path for other in others for file in other.files}
         freed = 0
         for file in spec.files if delete else []:

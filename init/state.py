@@ -17,6 +17,7 @@ EVENT_SCHEMA = "firstlight.event/1"
 StageStatus = Literal["waiting", "running", "verifying", "done", "skipped", "degraded", "failed", "blocked"]
 ServiceStatus = Literal["waiting", "starting", "ready", "failed", "stopped"]
 FileStatus = Literal["queued", "fetching", "verifying", "done", "failed", "skipped", "waiting"]
+Tone = Literal["busy", "ready", "warning", "error"]
 Phase = Literal["starting", "ready", "degraded", "failed"]
 
 ENDED: frozenset[str] = frozenset({"done", "skipped", "degraded", "failed", "blocked"})
@@ -41,6 +42,10 @@ class StageState:
     """What it means for the user; set when the stage degraded, failed or is blocked."""
     repair: str | None = None
     """The command that repairs it, such as `firstlight retry nodes`."""
+    waits_for: list[str] = field(default_factory=list)
+    """Needs that do not hold yet, while it waits."""
+    predicted: list[float] | None = None
+    """Start and end in seconds since the boot, as they were foreseen when this boot began."""
     attempt: int = 0
     result: dict[str, Any] = field(default_factory=dict)
     """What the stage found out: commits, the compute capability, the wheel's origin…"""
@@ -58,6 +63,8 @@ class ServiceState:
     started: float | None = None
     ready_at: float | None = None
     restarts: int = 0
+    waits_for: list[str] = field(default_factory=list)
+    predicted: list[float] | None = None
     message: str = ""
     consequence: str | None = None
     repair: str | None = None
@@ -76,6 +83,38 @@ class FileState:
 
 
 @dataclass
+class SetState:
+    """A model set: what it is, what of it is here, and whether it is wanted."""
+
+    name: str
+    stage: str
+    files: int
+    bytes_total: int | None
+    bytes_have: int = 0
+    verified: int = 0
+    """Files that are in place."""
+    default: bool = False
+    required: bool = False
+    selected: bool = False
+    paused: bool = False
+    license: str | None = None
+    problem: str | None = None
+    """Why fetching it now would not work, one sentence."""
+
+
+@dataclass
+class Headline:
+    """The one line that every view shows first."""
+
+    text: str
+    tone: Tone = "busy"
+    repair: str | None = None
+    """The command that repairs what it tells about."""
+    service: str | None = None
+    """Id of the service that it is about, when that can be opened."""
+
+
+@dataclass
 class Boot:
     id: str
     started: float
@@ -91,10 +130,18 @@ class Snapshot:
     phase: Phase = "starting"
     eta_s: float | None = None
     """Seconds until every service is ready; None: not known yet."""
+    eta_range: list[float] | None = None
+    """The least and the most seconds until then; wide while little is known."""
+    progress: float = 0.0
+    """Share of the way to ready that is done, from 0 to 1."""
+    critical: list[str] = field(default_factory=list)
+    """Ids of the chain that is waited for now, in order."""
+    headline: Headline = field(default_factory=lambda: Headline("Starting"))
     message: str = ""
     updated: float = 0.0
     stages: list[StageState] = field(default_factory=list)
     services: list[ServiceState] = field(default_factory=list)
+    sets: list[SetState] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
     disk: dict[str, int] = field(default_factory=dict)
     """`free` and `needed` bytes of the workspace."""
@@ -114,6 +161,9 @@ def load(text: str) -> Snapshot:
         data["stages"] = [StageState(**item) for item in data["stages"]]
         data["services"] = [ServiceState(**item) for item in data["services"]]
         data["files"] = [FileState(**item) for item in data["files"]]
+        data["sets"] = [SetState(**item) for item in data.get("sets", [])]
+        if "headline" in data:
+            data["headline"] = Headline(**data["headline"])
         return Snapshot(**data)
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged state file: {error!r}") from None

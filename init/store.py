@@ -8,14 +8,25 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from init.graph import SERVICE
 from init.journal import Journal
 from init.redact import Redactor
-from init.state import EVENT_SCHEMA, FileState, Phase, ServiceState, Snapshot, StageState, dump
+from init.state import (
+    EVENT_SCHEMA,
+    FileState,
+    Headline,
+    Phase,
+    ServiceState,
+    SetState,
+    Snapshot,
+    StageState,
+    dump,
+)
 
 PACE = 1.0
 """Seconds between two writes of mere progress."""
@@ -113,11 +124,46 @@ class Store:
                 self._event("phase", {"phase": phase, "message": snapshot.message})
                 self._touch(urgent=True)
 
-    def estimate(self, eta: float | None) -> None:
+    def estimate(self, **outlook: Any) -> None:
+        """Change what is foreseen: `eta_s`, `eta_range`, `progress`, `critical`."""
         with self._wake:
-            if eta != self._snapshot.eta_s:
-                self._snapshot.eta_s = eta
+            self._foresee(self._snapshot, outlook)
+
+    def headline(self, headline: Headline) -> None:
+        headline.text = self._redactor.text(headline.text)
+        with self._wake:
+            before = self._snapshot.headline
+            if headline != before:
+                self._snapshot.headline = headline
+                self._touch(urgent=headline.tone != before.tone)
+
+    def waits(self, key: str, needs: list[str]) -> None:
+        """Change what a stage, or `service:ID`, waits for."""
+        with self._wake:
+            self._foresee(self._node(key), {"waits_for": needs})
+
+    def predict(self, spans: Mapping[str, list[float]]) -> None:
+        """Note when everything should begin and end, in seconds since the boot, by stage or `service:ID`."""
+        with self._wake:
+            for key, span in spans.items():
+                self._node(key).predicted = span
+            self._event("predicted", {"spans": dict(spans)})
+            self._touch(urgent=False)
+
+    def sets(self, sets: list[SetState]) -> None:
+        with self._wake:
+            if sets != self._snapshot.sets:
+                self._snapshot.sets = sets
                 self._touch(urgent=False)
+
+    def _foresee(self, item: Any, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if getattr(item, name) != value:
+                setattr(item, name, value)
+                self._touch(urgent=False)
+
+    def _node(self, key: str) -> StageState | ServiceState:
+        return self._services[key.removeprefix(SERVICE)] if key.startswith(SERVICE) else self._stages[key]
 
     def disk(self, free: int, needed: int) -> None:
         """Bytes of the workspace."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from init import bootid, control
 from init.control import Refused
-from init.plan import Paths
+from init.paths import rescue
 from init.redact import Redactor, secrets
 from init.state import Snapshot
 from init.store import Store
@@ -20,7 +18,7 @@ from init.store import Store
 
 def strand(message: str, text: str, environ: Mapping[str, str]) -> int:
     """Show phase `failed` with `message` until a signal comes. `text` is the plan, as far as it could be read."""
-    image, where = _rescue(text)
+    image, where = rescue(text)
     leave: SimpleQueue[int] = SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: leave.put(0))
     signal.signal(signal.SIGINT, lambda *_: leave.put(130))
@@ -40,18 +38,3 @@ def strand(message: str, text: str, environ: Mapping[str, str]) -> int:
     server.close()
     store.close()
     return code
-
-
-def _rescue(text: str) -> tuple[str, Paths]:
-    """Name and roots of a plan that is otherwise not understood."""
-    try:
-        data = json.loads(text)
-        known = {field.name for field in fields(Paths)}
-        roots = {name: path for name, path in data["paths"].items() if name in known and isinstance(path, str)}
-        return str(data.get("image", "unknown image")), Paths(**roots)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "unknown image", Paths()
-
-
-def roots(text: str) -> Paths:
-    return _rescue(text)[1]

@@ -41,6 +41,13 @@ class History:
     critical: list[str] = field(default_factory=list)
     """The chain that made the wait, in order."""
     last: float = 0.0
+    predicted: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When each was foreseen to begin and end, before anything had begun; seconds since the start of the container."""
+
+    def foreseen(self, key: str) -> float | None:
+        """Seconds that it was thought to take."""
+        span = self.predicted.get(key)
+        return None if span is None else span[1] - span[0]
 
     @property
     def rows(self) -> list[str]:
@@ -97,6 +104,8 @@ def history(found: Iterable[dict[str, Any]]) -> History:
             for span in running.values():
                 span.end, span.state = past.last, "interrupted"
             running.clear()
+        if past is not None and event["event"] == "predicted" and not past.predicted:
+            past.predicted = {key: (float(span[0]), float(span[1])) for key, span in event["spans"].items()}
         if past is None or event["event"] not in ("stage", "service"):
             continue
         key = (SERVICE if event["event"] == "service" else "") + str(event["id"])

@@ -1,4 +1,9 @@
-"""What one may ask of the runner while it runs."""
+"""What one may ask of the runner while it runs: requests of its socket, one JSON object a line.
+
+`{"do": "state"}`; `{"do": "retry", "stage": ID}`, where `service:ID` starts a service again, also one that runs;
+`{"do": "models.add", "set": NAME}`; `{"do": "models.drop", "set": NAME, "delete": true}`. The answer is
+`{"ok": true, "message": …}` (`state` for the first), or `{"ok": false, "error": …}`.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +27,10 @@ class Verbs:
         self._runner = runner
         self._verbs: dict[str, Callable[[dict[str, Any]], str]] = {
             "retry": self._retry,
-            "restart": self._restart,
             "models.add": self._add,
             "models.drop": self._drop,
+            "models.pause": self._pause,
+            "models.resume": self._resume,
         }
 
     def do(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +56,7 @@ class Verbs:
         key = self._known(str(request.get("stage", "")))
         runner = self._runner
         if key.startswith(SERVICE):
-            return self._restart({"service": key.removeprefix(SERVICE)})
+            return self._restart(key.removeprefix(SERVICE))
         state = runner.graph.state[key]
         if state == "blocked":
             cause = runner.graph.cause(key)
@@ -69,12 +75,8 @@ class Verbs:
         runner.reset(runner.graph.reset(key, dependents=True))
         return f"{key} starts again"
 
-    def _restart(self, request: dict[str, Any]) -> str:
-        name, runner = str(request.get("service", "")), self._runner
-        if name not in {service.id for service in runner.plan.services}:
-            known = [service.id for service in runner.plan.services]
-            raise Refused(f"no service {name!r}{selection.closest(name, known)}")
-        key = SERVICE + name
+    def _restart(self, name: str) -> str:
+        runner, key = self._runner, SERVICE + name
         if runner.graph.state[key] == "blocked":
             cause = runner.graph.cause(key)
             if cause is not None:
@@ -106,6 +108,24 @@ class Verbs:
         runner.skip(stage, f"dropped; `firstlight models add {name}` fetches it again")
         stay = "" if request.get("delete") else f"; its files stay until `firstlight models drop {name} --delete`"
         return f"{name} is dropped, {lines.size(gone)} are free again" if gone else f"{name} is dropped{stay}"
+
+    def _pause(self, request: dict[str, Any]) -> str:
+        runner, stage = self._runner, self._set(request)
+        name, state = str(request["set"]), runner.graph.state[stage.id]
+        if stage.id in runner.graph.held:
+            raise Refused(f"{name} is paused already; `firstlight models resume {name}` goes on with it")
+        if state not in ("waiting", "running"):
+            raise Refused(f"{name} is not being fetched: it is {state}")
+        runner.pause(stage)
+        return f"{name} is paused; `firstlight models resume {name}` goes on where it stopped"
+
+    def _resume(self, request: dict[str, Any]) -> str:
+        runner, stage = self._runner, self._set(request)
+        name = str(request["set"])
+        if stage.id not in runner.graph.held:
+            raise Refused(f"{name} is not paused: it is {runner.graph.state[stage.id]}")
+        runner.resume(stage)
+        return f"{name} goes on"
 
     def _set(self, request: dict[str, Any]) -> Stage:
         name = str(request.get("set", ""))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from init import control, lines, state
-from init.plan import Paths
+from init.paths import Paths
 from init.state import ENDED, ServiceState, Snapshot, StageState
 
 PACE = 0.5

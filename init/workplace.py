@@ -37,13 +37,14 @@ def context(
         deadline=None if stage.kind == "models" else time.monotonic() + stage.within,
         redact=redactor.text,
         idle=echo is None,
+        echo=echo,
     )
     return Context(
         plan=plan,
         stage=stage,
         log=log,
         report=report,
-        run=_Echo(run, echo) if echo else run,
+        run=run,
         cancel=cancel,
         environ=environ,
         results=results,
@@ -56,21 +57,6 @@ def context(
 def log_file(plan: Plan, stage: str) -> Path:
     """The stage's own log."""
     return Path(plan.paths.logs, "stages", f"{stage.replace(':', '.')}.log")
-
-
-class _Echo:
-    """Shows a program's lines as they come: a build's log is all that one sees of it."""
-
-    def __init__(self, run: process.Runner, echo: Callable[[str], None]):
-        self._run, self._echo = run, echo
-
-    def __call__(self, argv: Any, *, on_line: Callable[[str], None] | None = None, **options: Any) -> int:
-        def both(line: str) -> None:
-            self._echo(line)
-            if on_line is not None:
-                on_line(line)
-
-        return self._run(argv, on_line=both, **options)
 
 
 def _fetches(stage: Stage) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ def audit(
     cancel: threading.Event | None = None,
 ) -> Iterator[Finding]:
     """Compare files with what the lock, else the ledger, says. A wrong one loses its line in the ledger, so that the
-    next start moves it aside and fetches it again. Raises OSError, Cancelled."""
+    next start moves it aside and fetches it again. Raises OSError when the ledger cannot be written, Cancelled."""
     root, ledger = models.resolve() if models.exists() else models, Ledger(state)
     for file in files:
         final, line = root / file.path, ledger.get(file.path)
@@ -47,7 +49,13 @@ def audit(
         if not expected:
             yield Finding(file.path, "unknown", "no hash is known; its size is right" if size else "no hash is known")
             continue
-        found = verify.digest(final, _each(on_bytes, file.path), cancel)
+        try:
+            found = verify.digest(final, _each(on_bytes, file.path), cancel)
+        except OSError as error:
+            ledger.drop(file.path)
+            yield Finding(file.path, "wrong", f"cannot be read: {error.strerror}")
+            continue
+        _let_go(final)
         if found == expected:
             _renew(ledger, file, final, line)
             yield Finding(file.path, "ok")
@@ -60,11 +68,18 @@ def _each(on_bytes: Callable[[str, int], None] | None, path: str) -> Callable[[i
     return None if on_bytes is None else lambda read: on_bytes(path, read)
 
 
+def _let_go(path: Path) -> None:
+    """Reading 90 GB must not push everything else out of the page cache."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def _renew(ledger: Ledger, file: FileSpec, final: Path, line: Line | None) -> None:
     """Vouch for a file that was found right, also when it was put there by hand."""
     found = final.stat()
     if line is None or (line.size, line.mtime_ns) != (found.st_size, found.st_mtime_ns):
         sha256 = file.sha256 or (line.sha256 if line else "")
-        ledger.put(
-            file.path, Line(found.st_size, found.st_mtime_ns, sha256, "sha256", file.url, file.revision, file.revision)
-        )
+        revision = file.revision
+        # It may have been put there a moment ago: not surely on the disk.
+        fresh = Line(found.st_size, found.st_mtime_ns, sha256, "sha256", file.url, revision, revision, ledger.boot)
+        ledger.put(file.path, fresh)

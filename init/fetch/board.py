@@ -101,8 +101,18 @@ class Board:
         if job.state == "queued" and self.lease.owner and not self.lease.held:
             status, message = "waiting", f"{self.lease.owner} fetches on this volume; this runner waits for it"
         for path in job.paths:
-            owner = next((w.set for w in job.wants if path in w.specs), want.set if want else "")
+            owner = self.owner(job, path) or (want.set if want else "")
             self._on_file(FileState(path, owner, status, job.done, job.size, job.rate or None, message))
+
+    def owner(self, job: Job, path: str) -> str:
+        """The set for which a job brings a path; empty when none waits for it any more."""
+        return next((want.set for want in job.wants if path in want.specs), "")
+
+    def doubt(self, path: str, owner: str, size: int, error: OSError) -> None:
+        """Tell about a verified file that the disk did not take."""
+        trouble = disk(error, f"{path} is in place and verified, but the disk did not take it")
+        message = f"{trouble.message}; {trouble.hint}; the next start reads it again"
+        self._on_file(FileState(path, owner, "done", size, size, None, message))
 
 
 def as_trouble(error: Exception, job: Job) -> Trouble:

@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from init.fetch import presence, space
+from init.fetch import presence
 from init.fetch.board import Board, as_trouble
 from init.fetch.finish import Finish
 from init.fetch.job import ENDED, Job, Want, discard
@@ -18,6 +18,7 @@ from init.fetch.remedy import contradiction, disk, remedy, together
 from init.fetch.sources import Address, Sources, probe
 from init.fetch.transfer import Transfers
 from init.fetch.trouble import Trouble
+from init.lines import size
 from init.plan import FileSpec
 
 AHEAD = 8
@@ -81,6 +82,8 @@ class Dispatcher:
                 self._end(want, Trouble("cancelled", retry=False, kind="cancelled"))
         self._transfers.poll(now)
         self._admit()
+        if not board.lease.held:
+            self._stand_back()
         self._pump(now)
         self._report(now)
         self._finish.settle(now, idle=not board.queue.jobs)
@@ -93,7 +96,8 @@ class Dispatcher:
     # wants
 
     def submit(self, want: Want, specs: list[FileSpec]) -> None:
-        """Take in a set."""
+        """Take in a set. What another process noted counts: `models verify` takes files off the ledger."""
+        self.board.ledger.refresh()
         try:
             fresh = self.board.queue.add(want, specs)
         except Trouble as trouble:
@@ -157,7 +161,7 @@ class Dispatcher:
 
         def tell(read: int) -> None:
             if job.state == "checking":
-                board.turn(job, "checking", f"{space.size(read)} read back")
+                board.turn(job, "checking", f"{size(read)} read back")
 
         def work() -> None:
             presence.look(job, board.root, board.ledger, on_bytes)
@@ -227,10 +231,6 @@ class Dispatcher:
         board = self.board
         if board.lease.held:
             return True
-        for job in [j for j in board.queue.jobs if j.state == "fetching"]:
-            # Another machine took it over while this one hung.
-            self._transfers.interrupt(job, None)
-            board.turn(job, "queued")
         if now - self._tried_lease < 1.0:
             return False
         self._tried_lease = now
@@ -250,6 +250,14 @@ class Dispatcher:
             elif first and not held:
                 board.turn(job, "queued")
         return held
+
+    def _stand_back(self) -> None:
+        """Without the lease nothing writes: another machine may have taken it over while this one hung."""
+        for job in [j for j in self.board.queue.jobs if j.state == "fetching"]:
+            self._transfers.interrupt(job, None)
+            self.board.turn(job, "queued")
+        # Processes hold the former lease's lock, which would keep this runner from its next turn.
+        self._transfers.rest()
 
     # trouble
 

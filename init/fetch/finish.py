@@ -6,9 +6,11 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from init.fetch import presence, space
+from init import lines
+from init.fetch import presence
 from init.fetch.board import Board
 from init.fetch.job import Job, forget
 from init.fetch.places import place
@@ -20,6 +22,18 @@ SETTLE = 60.0
 """Seconds after which a file is brought to the disk in any case: by then the kernel has written most of it."""
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """A file that is in place and not surely on the disk."""
+
+    since: float
+    """Monotonic seconds."""
+    path: str
+    owner: str
+    """Its model set."""
+    size: int
+
+
 class Finish:
     """Finishes complete partial files, a few at a time."""
 
@@ -29,8 +43,7 @@ class Finish:
         self._board, self._readers, self._done, self._failed = board, readers, done, failed
         self._verifying = ThreadPoolExecutor(board.tuning.verifiers, "fetch-verify")
         self._syncing = ThreadPoolExecutor(2, "fetch-sync")
-        self._unsettled: list[tuple[float, str]] = []
-        """Paths that are in place and not surely on the disk, with when they got there."""
+        self._unsettled: list[Fresh] = []
         self._settling = 0
 
     def arrived(self, job: Job, sha256: str | None) -> None:
@@ -69,7 +82,7 @@ class Finish:
     def _digest(self, job: Job, partial: Path) -> str:
         def tell(read: int) -> None:
             if job.state == "verifying":
-                self._board.turn(job, "verifying", f"{space.size(read)} read back")
+                self._board.turn(job, "verifying", f"{lines.size(read)} read back")
 
         def on_bytes(read: int) -> None:
             self._board.post_for(job, lambda: tell(read))
@@ -81,7 +94,7 @@ class Finish:
         for path in paths:
             with contextlib.suppress(OSError):
                 presence.record(job, self._board.root, path, self._board.ledger)
-                self._unsettled.append((time.monotonic(), path))
+                self._unsettled.append(Fresh(time.monotonic(), path, self._board.owner(job, path), job.done))
         self._done(job)
 
     @property
@@ -92,20 +105,31 @@ class Finish:
     def settle(self, now: float, *, idle: bool) -> None:
         """Bring files to the disk: when nothing is fetched any more, or when the kernel has had time to write them."""
 
-        def settled() -> None:
+        def settled(file: Fresh, error: OSError | None) -> None:
             self._settling -= 1
+            if error is not None:
+                self._board.doubt(file.path, file.owner, file.size, error)
 
-        def work(path: str) -> None:
-            try:
-                with contextlib.suppress(OSError):
-                    presence.settle(self._board.root, path, self._board.ledger)
-            finally:
-                self._board.post(settled)
+        def work(file: Fresh) -> None:
+            lost = self._sync(file.path)
+            self._board.post(lambda: settled(file, lost))
 
-        while self._unsettled and (idle or now - self._unsettled[0][0] > SETTLE):
-            _, path = self._unsettled.pop(0)
+        while self._unsettled and (idle or now - self._unsettled[0].since > SETTLE):
             self._settling += 1
-            self._syncing.submit(work, path)
+            self._syncing.submit(work, self._unsettled.pop(0))
+
+    def _sync(self, path: str) -> OSError | None:
+        """What the disk said, if it refused: then nobody vouches for the file any more, not even in this boot, as the
+        kernel may give up what it could not write."""
+        try:
+            presence.settle(self._board.root, path, self._board.ledger)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._board.ledger.drop(path)
+            return error
+        return None
 
     def stop(self) -> None:
         """Begin nothing new."""

@@ -25,7 +25,7 @@ def place(root: Path, path: str) -> Path:
                 kind="refused",
             )
         final.parent.mkdir(parents=True, exist_ok=True)
-        for suffix in (".part", ".part.aria2"):
+        for suffix in (".part", ".part.aria2", ".part.aria2__temp"):
             beside = final.with_name(final.name + suffix)
             if beside.is_symlink():
                 beside.unlink()

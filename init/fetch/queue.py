@@ -10,6 +10,7 @@ from init.fetch import space
 from init.fetch.job import ENDED, FetchResult, Job, Progress, Want, lacking
 from init.fetch.remedy import full
 from init.fetch.trouble import Trouble
+from init.lines import size
 from init.plan import FileSpec
 
 MOVING = frozenset({"new", "checking", "resolving", "fetching"})
@@ -119,10 +120,8 @@ class Queue:
             want.admitted = True
             return None
         others = sorted({w.set for w in self.wants if w.admitted and w is not want})
-        besides = (
-            f", of which {space.size(sum(before.values()))} are for {', '.join(others)}" if before and others else ""
-        )
-        return full(root, f"set {want.set} needs {space.size(need)}", need - room, besides)
+        besides = f", of which {size(sum(before.values()))} are for {', '.join(others)}" if before and others else ""
+        return full(root, f"set {want.set} needs {size(need)}", need - room, besides)
 
 
 def progress(want: Want, waiting_for: str | None) -> Progress:

@@ -11,6 +11,7 @@ from init.fetch.job import Job, Transport, lacking
 from init.fetch.sources import hub_file
 from init.fetch.trouble import Trouble
 from init.fetch.workers import Tuning
+from init.lines import size
 
 ROOM = "delete files, take a larger volume, or choose fewer sets (MODEL_SETS)"
 RENEWED = 2
@@ -66,7 +67,7 @@ def disk(error: OSError, what: str) -> Trouble:
 def full(root: Path, what: str, short: int, besides: str = "") -> Trouble:
     """The volume has too little room, by `short` bytes."""
     return Trouble(
-        f"{what}, and {root} has {space.size(space.free(root))} free{besides}: {space.size(short)} are missing",
+        f"{what}, and {root} has {size(space.free(root))} free{besides}: {size(short)} are missing",
         hint=ROOM,
         retry=False,
         kind="space",
@@ -76,7 +77,7 @@ def full(root: Path, what: str, short: int, besides: str = "") -> Trouble:
 def full_for(root: Path, job: Job, others: int = 0) -> Trouble:
     """The volume has too little room for what is left of a job, besides `others` bytes."""
     need = lacking(job, root)
-    return full(root, f"{job.path} needs {space.size(need)} more", max(1, need + others - space.free(root)))
+    return full(root, f"{job.path} needs {size(need)} more", max(1, need + others - space.free(root)))
 
 
 def together(failed: Sequence[Job]) -> Trouble:

@@ -7,14 +7,6 @@ import os
 from pathlib import Path
 
 
-def size(amount: float) -> str:
-    """Bytes for people: `12.3 GB`."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if amount >= scale:
-            return f"{amount / scale:.1f} {unit}"
-    return f"{amount:.0f} B"
-
-
 def free(folder: Path) -> int:
     """Bytes that may still be written below `folder`, less a little for the system. Raises OSError."""
     found = os.statvfs(folder)
@@ -38,6 +30,9 @@ def allocates(folder: Path) -> bool:
     except OSError:
         return False
     try:
+        # Nameless from here on, so that nothing of it stays when this process is killed.
+        with contextlib.suppress(OSError):
+            probe.unlink()
         os.posix_fallocate(handle, 0, 65536)
         # A C library without file system support writes zeros instead; only real support leaves room for all at once.
         return os.fstat(handle).st_blocks * 512 >= 65536 and _native(handle)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from init.plan import CommandSpec, Paths
+from init.paths import Paths
+from init.plan import CommandSpec
 from init.stages.context import Context, Outcome, StageFailed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -12,6 +12,7 @@ from init.plan import Plan, Stage
 
 if TYPE_CHECKING:
     from init.fetch import Fetcher
+    from init.process import Runner
 
 
 class StageFailed(Exception):
@@ -66,22 +67,6 @@ class Report(Protocol):
     ) -> None: ...
 
 
-class Run(Protocol):
-    """Runs a program for a stage; see `init.process.run`."""
-
-    def __call__(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        within: float | None = None,
-        check: bool = True,
-        on_line: Callable[[str], None] | None = None,
-        memory: int | None = None,
-    ) -> int: ...
-
-
 @dataclass
 class Context:
     plan: Plan
@@ -89,7 +74,7 @@ class Context:
     log: Path
     """The stage's own log; `run` appends to it."""
     report: Report
-    run: Run
+    run: Runner
     """Idle priority, own session, no tokens in its environment; killed with all it started on `cancel` or timeout."""
     cancel: threading.Event
     environ: Mapping[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from init.fetch.job import FetchResult, Progress
-from init.fetch.space import size
+from init.lines import size
 from init.plan import ModelsSpec
 from init.stages.context import Context, Outcome
 

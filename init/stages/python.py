@@ -88,6 +88,8 @@ def _kernelspec(context: Context, spec: PythonSpec, environment: Environment) ->
         "env": {"VIRTUAL_ENV": str(environment.path), "PATH": f"{environment.path / 'bin'}:${{PATH}}"},
         "metadata": {"debugger": True},
     }
+    # At the end of the kernel's path, where it hides nothing: `from firstlight_lab import progress`.
+    (environment.packages / "firstlight.pth").write_text(f"{context.plan.paths.lab}\n")
     file = folder / "kernel.json"
     file.write_text(json.dumps(content, indent=1) + "\n")
     return file

@@ -12,7 +12,7 @@ import shutil
 import time
 from pathlib import Path
 
-from init.plan import Paths
+from init.paths import Paths
 
 _CACHES = frozenset({"__pycache__", ".git"})
 

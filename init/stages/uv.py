@@ -21,6 +21,9 @@ _NETWORK = re.compile(
     r"|Request failed|operation timed out|error decoding response",
     re.IGNORECASE,
 )
+_CERTIFICATE = re.compile(
+    r"invalid peer certificate|certificate verify failed|certificate_verify_failed", re.IGNORECASE
+)
 
 
 def executable(context: Context) -> str:
@@ -96,6 +99,13 @@ def explained(lines: list[str], code: int) -> StageFailed:
     causes = [line.partition(":")[2].strip() for line in lines if re.match(r"\s*(error|cause):", line)]
     if "No space left on device" in text:
         return StageFailed("the disk is full", hint="make room, or use a larger container disk", retry=False)
+    if _CERTIFICATE.search(text):
+        # Not final: the next start may bring the bundle.
+        return StageFailed(
+            f"{_host(text)} shows a certificate that is not trusted here: {causes[-1] if causes else gist(lines)}",
+            hint="this network may have a certificate authority of its own: start again with SSL_CERT_FILE, the path"
+            " of a bundle that holds it",
+        )
     if re.search(r"No interpreter found|No Python at|python-build-standalone|Failed to inspect Python", text):
         wanted = re.search(r"Python (\d+\.\d+[\d.]*)|c?python-?(\d+\.\d+[\d.]*)", text)
         name = f"Python {wanted[1] or wanted[2]}" if wanted else "the Python asked for"
@@ -115,10 +125,14 @@ def explained(lines: list[str], code: int) -> StageFailed:
     if re.search(r"[Hh]ash mismatch", text):
         return StageFailed(f"a package is not what its hash says: {gist(lines)}", retry=False)
     if _NETWORK.search(text):
-        url = re.search(r"https?://[^\s`)]+", text)
-        host = urlsplit(url[0]).netloc if url else "the package index"
-        return StageFailed(f"cannot reach {host}: {causes[-1] if causes else gist(lines)}", hint="check the network")
+        said = causes[-1] if causes else gist(lines)
+        return StageFailed(f"cannot reach {_host(text)}: {said}", hint="check the network")
     return StageFailed(f"uv ended with {code}: {gist(lines)}")
+
+
+def _host(text: str) -> str:
+    url = re.search(r"https?://[^\s`)]+", text)
+    return urlsplit(url[0]).netloc if url else "the package index"
 
 
 def _resolution(causes: list[str]) -> str:

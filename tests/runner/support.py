@@ -16,7 +16,8 @@ from typing import Any
 
 from init import state
 from init.journal import events
-from init.plan import CommandSpec, Need, Paths, Plan, ReadySpec, ServiceSpec, Stage, dump
+from init.paths import Paths
+from init.plan import CommandSpec, Need, Plan, ReadySpec, ServiceSpec, Stage, dump
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,11 +167,8 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def supervised(
-    house: House, runner: bool = False, beside: Mapping[str, str] | None = None, **environ: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A real supervisord with the house's services as programs, with the runner when asked, and with the programs
-    `beside` (command lines by name) from the start."""
+def supervised(house: House, runner: bool = False, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A real supervisord with the house's services as programs, and with the runner when asked."""
     run, logs = Path(house.paths.run), Path(house.paths.logs)
     python = sys.executable
     text = (
@@ -179,7 +177,6 @@ def supervised(
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
     )
     programs = [(spec.id, f"{python} -m init.cli serve {spec.id}", "false") for spec in house.services]
-    programs += [(name, line, "true") for name, line in (beside or {}).items()]
     if runner:
         programs.append(("init", f"{python} -m init.cli run", "true"))
     for name, line, autostart in programs:

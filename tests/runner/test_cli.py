@@ -14,7 +14,19 @@ from tests.runner.support import House, command, supervised
 from tests.waiting import until
 
 
-@pytest.mark.parametrize("words", [[], ["dance"], ["retry"], ["models", "burn"], ["bake", "a", "--part", "3/2"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["dance"],
+        ["retry"],
+        ["models", "burn"],
+        ["bake", "a", "--part", "3/2"],
+        ["token", "--foo"],
+        ["run", "x"],
+        ["serve"],
+    ],
+)
 def test_usage_is_2(tmp_path: Path, words: list[str]) -> None:
     assert House(tmp_path, [command("a", "true")]).firstlight(*words).returncode == 2
 
@@ -36,6 +48,13 @@ def test_help_names_every_verb(tmp_path: Path) -> None:
         "health",
     )
     assert [verb for verb in verbs if f"    {verb} " not in text] == []
+
+
+@pytest.mark.parametrize("verb", ["token", "boot", "run", "serve", "health"])
+def test_help_does_nothing_else(tmp_path: Path, verb: str) -> None:
+    found = House(tmp_path).firstlight(verb, "--help")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith(f"usage: firstlight {verb}")
 
 
 def test_without_a_runner_it_says_how_to_start_one(tmp_path: Path) -> None:
@@ -63,7 +82,7 @@ def test_without_a_plan_it_says_so(tmp_path: Path) -> None:
 def test_models_that_do_not_exist(tmp_path: Path) -> None:
     house = House(tmp_path)
     assert house.firstlight("models").stdout == "test has no model sets\n"
-    assert house.firstlight("models", "add", "x").stderr == "firstlight: no model set 'x'\n"
+    assert house.firstlight("models", "add", "x").stderr == "firstlight: no model set 'x'; there is none\n"
     unnamed = house.firstlight("models", "add")
     assert (unnamed.returncode, unnamed.stderr) == (2, "firstlight models add: test has no model sets\n")
 

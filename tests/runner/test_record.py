@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from init import record
-from init.attempt import intact
+from init.attempt import Attempt, intact
+from init.fetch.ledger import Ledger, Line
 from init.plan import FileSpec, ModelsSpec, Stage
 from init.record import Record
+from init.redact import Redactor
+from init.stages import HANDLERS
 from tests.runner.support import House, command
 
 
@@ -69,16 +73,51 @@ def test_a_reproducible_build_has_reproducible_records(monkeypatch: pytest.Monke
     assert record.now() == 1700000000.0
 
 
-def test_model_files_must_have_their_sizes(tmp_path: Path) -> None:
-    spec = ModelsSpec(
-        "x", [FileSpec("a.bin", "https://example.org/a", size=3), FileSpec("b.bin", "https://example.org/b")]
-    )
+def test_model_files_must_be_as_they_were_verified(tmp_path: Path) -> None:
+    url = "https://example.org/a"
+    spec = ModelsSpec("x", [FileSpec("a.bin", url, size=3, sha256="0" * 64), FileSpec("b.bin", url)])
     where = House(tmp_path, [Stage("models:x", "models", "x", [], spec)])
-    stage, folder = where.stages[0], where.workspace / "models"
+    stage, folder, ledger = where.stages[0], where.workspace / "models", Ledger(where.plan.paths.state)
     folder.mkdir()
-    (folder / "a.bin").write_bytes(b"abc")
-    assert not intact(where.plan, stage)
+
+    def put(name: str, content: bytes, **known: Any) -> None:
+        (folder / name).write_bytes(content)
+        found = (folder / name).stat()
+        ledger.put(name, Line(**{"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": "0" * 64,
+                                 "checked": "sha256", "url": url, **known}))  # fmt: skip
+
+    put("a.bin", b"abc")
     (folder / "b.bin").write_bytes(b"anything")
+    assert not intact(where.plan, stage), "nobody vouches for b.bin"
+    put("b.bin", b"anything", sha256="", checked="size")
     assert intact(where.plan, stage)
+    put("a.bin", b"abc", boot=ledger.boot)
+    assert intact(where.plan, stage), "this kernel still has it"
+    put("a.bin", b"abc", boot="the kernel before")
+    assert not intact(where.plan, stage)
+    put("a.bin", b"abc", sha256="1" * 64)
+    assert not intact(where.plan, stage)
+    put("a.bin", b"ab")
+    assert not intact(where.plan, stage)
+    put("a.bin", b"abc")
     (folder / "a.bin").write_bytes(b"ab")
     assert not intact(where.plan, stage)
+
+
+def test_a_stage_that_was_taken_back_says_nothing_more(tmp_path: Path) -> None:
+    where, stage = house(tmp_path)
+    told: list[str] = []
+    attempt = Attempt(
+        plan=where.plan,
+        stage=stage,
+        handler=HANDLERS["command"],
+        environ={},
+        redactor=Redactor(),
+        tell=lambda **changes: told.append(changes["message"]),
+        marks={},
+        results={},
+    )
+    attempt._report(message="at work")
+    attempt.end()
+    attempt._report(message="late")
+    assert told == ["at work"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from init import selection
-from init.plan import FileSpec, ModelsSpec, Paths, Plan, SelectSpec, Stage
+from init.paths import Paths
+from init.plan import FileSpec, ModelsSpec, Plan, SelectSpec, Stage
 from init.selection import Changes, select
 
 
@@ -65,6 +66,10 @@ def test_what_was_added_and_dropped_comes_last() -> None:
         (
             {"MODEL_SETS": "+extr"},
             "MODEL_SETS names the set 'extr', which demo does not have; did you mean extra?",
+        ),
+        (
+            {"MODEL_SETS": "+zz"},
+            "MODEL_SETS names the set 'zz', which demo does not have; there is base, extra, big, vace",
         ),
         ({"DOWNLOAD_VACE": "maybe"}, "DOWNLOAD_VACE=maybe is neither true nor false; it is passed over"),
     ],

@@ -17,7 +17,11 @@ SERVER = """
 import http.server, os, pathlib, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(503 if pathlib.Path("busy").exists() else 200)
+        busy = pathlib.Path("busy").exists()
+        if busy:
+            with open("busy.answers", "a") as answers:
+                print(self.path, file=answers)
+        self.send_response(503 if busy else 200)
         self.end_headers()
     def log_message(self, *args):
         pass
@@ -93,6 +97,34 @@ def test_an_app_that_dies_at_once(tmp_path: Path) -> None:
         house.until({"service:app": "ready", "service:user": "ready"})
         house.until_phase("ready")
         assert house.service("app").repair is None
+
+
+def test_an_app_that_dies_after_a_while_is_not_started_for_ever(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    # Long enough for supervisor to count each start as a good one: it would go on without end.
+    words = ["sh", "-c", "echo x >> starts; sleep 1.5; echo 'error: lost the GPU' >&2; exit 1"]
+    house.services[:] = [service("app", words, restarts=1)]
+    house.write()
+    with supervised(house, runner=True):
+        house.until({"service:app": "failed"})
+        assert house.service("app").message.startswith(
+            "ended 2 times within ten minutes, last with: error: lost the GPU"
+        )
+        assert Programs(Path(house.paths.run, "supervisor.sock")).look("app").state in ("STOPPED", "EXITED")
+    assert len(house.lines("starts")) <= 3
+
+
+def test_a_ready_service_that_is_busy_for_a_moment_stays_ready(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.services[:] = [service("app", server(house), **web(free_port()))]
+    house.write()
+    with supervised(house, runner=True):
+        house.until({"service:app": "ready"})
+        answered = len(house.lines("busy.answers"))
+        (house.workspace / "busy").touch()
+        until(lambda: len(house.lines("busy.answers")) >= answered + 3, what="three looks at the busy service")
+        (house.workspace / "busy").unlink()
+        assert [event["state"] for event in house.events("service")] == ["starting", "ready"]
 
 
 def test_a_service_that_stops_answering_and_comes_back(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -140,15 +143,32 @@ def test_a_workspace_that_cannot_be_written_leaves_the_state_of_this_container(t
     assert state.read(folder) == state.read(run)
 
 
+def test_events_that_did_not_fit_on_the_volume_are_added_later(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        folder, filler = tmp_path / ".firstlight", tmp_path / "filler"
+        folder.mkdir()
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(tmp_path).free - 4096)
+        kept = journal.Journal(folder, None, "b1")
+        kept.append(json.dumps({"at": number, "text": "x" * 3000}) + "\n" for number in range(3))
+        assert 0 < (folder / journal.EVENTS).stat().st_size < 9000, "there is room for a part only"
+        filler.unlink()
+        kept.append([json.dumps({"at": 3}) + "\n"])
+        assert [event["at"] for event in events(folder)] == [0, 1, 2, 3]
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
 def test_parts_of_killed_writers_are_cleared_away(tmp_path: Path) -> None:
     part = tmp_path / ".state.json.old"
     part.write_text("{")
-    part.touch()
-    import os
-
     os.utime(part, (1, 1))
+    fresh = tmp_path / ".state.json.b9"
+    fresh.write_text("{")
     opened(tmp_path).close()
     assert not part.exists()
+    assert fresh.exists(), "another container on this workspace may be writing it"
 
 
 def test_events_are_lines_of_json_with_their_schema_first(tmp_path: Path) -> None:

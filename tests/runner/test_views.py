@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from init import lines, screen, state
-from init.state import Boot, ServiceState, Snapshot, StageState
+from init.state import Boot, Headline, ServiceState, Snapshot, StageState
 from tests.runner.support import House, command, service, supervised
 from tests.waiting import until
 
@@ -27,6 +28,7 @@ def snapshot() -> Snapshot:
         "Demo",
         Boot("b1", NOW - 75),
         eta_s=64.2,
+        headline=Headline("App in about 1 min, without Kernel and Broken", "warning"),
         stages=[
             StageState("app", "python", "App", [], "done", NOW - 70, NOW - 10, message="14 packages"),
             StageState("nodes", "nodes", "Nodes", ["app", "models:a"], "waiting"),
@@ -71,7 +73,7 @@ def test_everything_is_on_eighty_columns() -> None:
     assert max(len(line) for line in text) <= 80
     whole = "\n".join(text)
     for part in (
-        "Demo setting up, about 1 min 04 s left",
+        "App in about 1 min, without Kernel and Broken",
         "2 of 6 stages, started 1 min 15 s ago",
         "4.2 of 9.8 GB, 312 MB/s",
         "waits for models:a",
@@ -81,6 +83,45 @@ def test_everything_is_on_eighty_columns() -> None:
         "5.6 GB still to fetch, 100 GB free on the workspace",
     ):
         assert part in whole, whole
+
+
+def test_no_width_cuts_the_command_that_repairs(tmp_path: Path) -> None:
+    name = "wan22-t2v-" + "long-" * 9 + "name"
+    left, short = (f"not selected; `firstlight models add {one}` fetches it" for one in (name, "mural"))
+    house = House(tmp_path, [command("a", "true")])
+    seen = Snapshot("demo", "Demo", Boot("b1", NOW), stages=[
+        StageState("models:mural", "models", "M", [], "skipped", message=short),
+        StageState(f"models:{name}", "models", "N", [], "skipped", message=left),
+        StageState("odd", "command", "O", [], "failed", message="no", repair=f"firstlight retry models:{name}"),
+    ])  # fmt: skip
+    house.paths.state.mkdir(parents=True)
+    (house.paths.state / "state.json").write_text(state.dump(seen))
+    text = house.firstlight("status", COLUMNS="80").stdout
+    assert left in text and f"to repair: firstlight retry models:{name}\n" in text
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    on_terminal = terminal(house, "80")
+    assert max(len(line) for line in on_terminal) <= 80
+    assert any(line.endswith("not selected;") for line in on_terminal)
+    assert any(line.strip() == "`firstlight models add mural` fetches it" for line in on_terminal)
+    assert f"`firstlight models add {name}` fetches it".replace(" ", "") in "".join(on_terminal).replace(" ", "")
+
+
+def terminal(house: House, columns: str) -> list[str]:
+    """What `status` writes on a terminal without colours."""
+    ours, theirs = pty.openpty()
+    environ = house.environ(TERM="xterm", NO_COLOR="1", COLUMNS=columns, LINES="24")
+    argv = [sys.executable, "-m", "init.cli", "status"]
+    with subprocess.Popen(argv, env=environ, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while more := os.read(ours, 65536):
+                seen += more
+        except OSError:
+            pass
+        assert process.wait(20) == 0
+    os.close(ours)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in seen.decode().splitlines()]
 
 
 def test_a_low_terminal_folds_what_is_done() -> None:
@@ -95,8 +136,8 @@ def test_a_dead_runner_is_said() -> None:
 
 
 def test_numbers_for_people() -> None:
-    assert [lines.size(n) for n in (0, 999, 1000, 12_345, 999_600, 4.2e9, 9e14)] == [
-        "0 B", "999 B", "1.0 kB", "12.3 kB", "1.0 MB", "4.2 GB", "900.00 TB",
+    assert [lines.size(n) for n in (0, 999, 1000, 12_345, 99_960, 999_600, 4.2e9, 9e14)] == [
+        "0 B", "999 B", "1.0 kB", "12.3 kB", "100 kB", "1.0 MB", "4.2 GB", "900.00 TB",
     ]  # fmt: skip
     assert [lines.span(s) for s in (0.04, 9.94, 9.96, 59.6, 125, 4330)] == [
         "0.0 s", "9.9 s", "10 s", "1 min 00 s", "2 min 05 s", "1 h 12 min",
@@ -112,10 +153,23 @@ def test_status_once_and_as_json(tmp_path: Path) -> None:
         house.until({"a": "running"})
         assert state.load(house.firstlight("status", "--json").stdout).stages[0].state == "running"
         text = house.firstlight("status").stdout
-        assert "Test setting up" in text and "waits for a" in text
+        assert "Test in " in text and "waits for a" in text
         assert "The runner does not run" not in text
     text = house.firstlight("status").stdout
     assert "The runner does not run" in text
+
+
+def test_a_state_of_another_version_is_not_shown(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    for text, reason in (
+        (json.dumps({**json.loads(state.dump(snapshot())), "schema": "firstlight.state/0"}), "another version"),
+        (json.dumps({"schema": state.SCHEMA}), "damaged state file: KeyError('boot')"),
+        ("{", "Expecting property name"),
+    ):
+        (tmp_path / "run" / "state.json").write_text(text)
+        found = house.firstlight("status")
+        assert (found.returncode, found.stdout) == (1, "")
+        assert "the state cannot be read: " in found.stderr and reason in found.stderr
 
 
 def test_follow_without_a_terminal_prints_transitions(tmp_path: Path) -> None:

@@ -10,19 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from init.plan import (
-    CommandSpec,
-    GitSpec,
-    KernelSpec,
-    Kind,
-    ModelsSpec,
-    NodesSpec,
-    Paths,
-    Plan,
-    PythonSpec,
-    Spec,
-    Stage,
-)
+from init.paths import Paths
+from init.plan import CommandSpec, GitSpec, KernelSpec, Kind, ModelsSpec, NodesSpec, Plan, PythonSpec, Spec, Stage
 from init.process import Runner
 from init.stages import HANDLERS
 from init.stages.context import Context, Outcome

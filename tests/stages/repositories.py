@@ -16,11 +16,16 @@ _AUTHOR = {f"GIT_{role}_{what}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for
 
 
 class _Server(SimpleHTTPRequestHandler):
-    """`/smart/NAME` speaks git's protocol, `/dumb/NAME` serves files, `/private/NAME` asks for a login."""
+    """`/smart/NAME` speaks git's protocol, `/dumb/NAME` serves files, `/private/NAME` asks for a login; `/shaky/NAME`
+    is overloaded at the first request, and speaks git's protocol from then on."""
 
     def do_GET(self) -> None:
         kind = self.path.split("/")[1]
-        if kind == "smart":
+        asked = Path(self.directory, ".asked")
+        if kind == "shaky" and not asked.exists():
+            asked.touch()
+            self.send_error(503)
+        elif kind in ("smart", "shaky"):
             self._backend(b"")
         elif kind == "private":
             self.send_response(401)
@@ -38,7 +43,7 @@ class _Server(SimpleHTTPRequestHandler):
         pass
 
     def _backend(self, body: bytes) -> None:
-        path, _, query = self.path.removeprefix("/smart").partition("?")
+        path, _, query = self.path.removeprefix("/smart").removeprefix("/shaky").partition("?")
         env = {
             **os.environ,
             "GIT_PROJECT_ROOT": self.directory,

@@ -169,7 +169,7 @@ def test_killed_at_any_step_of_a_replacement(
         repos.commit("app", {"main.py": "1", "gone.py": "1"}),
         repos.commit("app", {"main.py": "2", "gone.py": None}),
     )
-    rename = Path.rename
+    rename, steps = Path.rename, 0
     for step in range(1, 6):
         bench.run(source(Code(repos.smart("app"), "main", old)))
         write(at(bench), {"mine/a.txt": "mine"})
@@ -183,15 +183,16 @@ def test_killed_at_any_step_of_a_replacement(
                     raise KeyboardInterrupt
             return rename(path, target)
 
-        with monkeypatch.context() as patched:
+        with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
             patched.setattr(Path, "rename", dying)
-            with contextlib.suppress(KeyboardInterrupt):
-                bench.run(source(Code(repos.smart("app"), "main", new)))
+            bench.run(source(Code(repos.smart("app"), "main", new)))
+        steps += left <= 0
         bench.run(source(Code(repos.smart("app"), "main", new)))
         assert (at(bench) / "main.py").read_text() == "2"
         assert (at(bench) / "mine/a.txt").read_text() == "mine"
         assert not (at(bench) / "gone.py").exists()
         assert sorted(path.name for path in at(bench).parent.iterdir()) == ["app"]
+    assert steps >= 3, "it died at each of its steps"
     assert not Path(bench.paths.disk, "kept").exists() or not list(Path(bench.paths.disk, "kept").iterdir())
 
 
@@ -268,6 +269,25 @@ def test_links_and_files_of_the_source_are_not_persisted(bench: Bench, repos: Re
     (at(bench) / "models").symlink_to(tmp_path)
     outcome = bench.run(source(Code(repos.smart("app"), "main", commit), "models"))
     assert "models is a link of yours, left as it is" in outcome.message
+
+
+def test_links_within_a_persistent_folder_bring_nothing_to_the_workspace(bench: Bench, repos: Repositories) -> None:
+    repos.commit("app", {"input/a.txt": "theirs"})
+    work = repos.folder / ".app.work"
+    (work / "input/hosts").symlink_to("/etc/hosts")
+    (work / "input/etc").symlink_to("/etc")
+    bench.run(source(Code(repos.smart("app"), "main", repos.commit("app", {})), "input"))
+    assert [path.name for path in Path(bench.paths.workspace, "app/input").iterdir()] == ["a.txt"]
+
+
+def test_submodules_and_sources_from_this_machines_own_disk_are_refused(bench: Bench, repos: Repositories) -> None:
+    repos.commit("part", {"secret.txt": "not theirs"})
+    local = str(repos.folder / "part")
+    commit = repos.commit("app", {"main.py": "1"}, submodule=local)
+    for code in (Code(repos.smart("app"), "main", commit, submodules=True), Code(f"file://{local}", "main")):
+        with pytest.raises(StageFailed, match="transport 'file' not allowed"):
+            bench.run(source(code))
+    assert not at(bench).exists()
 
 
 def test_kill_while_fetching(bench: Bench, repos: Repositories) -> None:

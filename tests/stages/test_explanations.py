@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
 
 from init.stages import uv
@@ -42,12 +50,51 @@ URL = "https://example.org/app"
             "cannot reach packages.example: dns error",
             True,
         ),
+        (
+            ["error: Failed to download `https://x/python-build-standalone/c`",
+             "  cause: invalid peer certificate: UnknownIssuer"],
+            "x shows a certificate that is not trusted here: invalid peer certificate: UnknownIssuer",
+            True,
+        ),
         (["error: something new"], "uv ended with 2: error: something new", True),
     ],
 )  # fmt: skip
 def test_uv(lines: list[str], message: str, retry: bool) -> None:
     failure = uv.explained(lines, 2)
     assert (failure.message, failure.retry) == (message, retry)
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    made += f" -addext basicConstraints=critical,CA:FALSE -keyout {key} -out {certificate}"
+    subprocess.run(made.split(), capture_output=True, check=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"https://localhost:{server.server_port}/simple"
+
+    def said(**environ: str) -> list[str]:
+        program, target = Path(sys.executable).with_name("uv"), str(tmp_path / "target")
+        argv = [str(program), "pip", "install", "--no-cache", "--index-url", url, "nothing-here", "--target", target]
+        environ = {**os.environ, "NO_COLOR": "1", "UV_HTTP_RETRIES": "0", **environ}
+        return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False).stderr.splitlines()
+
+    try:
+        failure = uv.explained(said(), 2)
+        assert failure.message.startswith(
+            f"localhost:{server.server_port} shows a certificate that is not trusted here: "
+        )
+        assert failure.hint is not None
+        assert "start again with SSL_CERT_FILE" in failure.hint
+        assert failure.retry
+        trusted = uv.explained(said(SSL_CERT_FILE=str(certificate)), 1)
+        assert "nothing-here was not found in the package registry" in trusted.message
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_long_resolution_is_shortened() -> None:

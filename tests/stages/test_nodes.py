@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,6 +106,10 @@ def test_nodes_that_want_another_torch(app: Bench, index: Index, repos: Reposito
     assert outcome.state == "degraded"
     assert outcome.consequence == "pip-in-script will not work; needs-old will not work"
     assert "brute: moved fake-torch from 2.0 to 1.0; put back" in outcome.message
+    python = [str(app.paths.env("app") / "bin/python"), "-m", "pip", "install", "--index-url", index[1]]
+    by_hand = subprocess.run([*python, "fake-torch==1.0"], capture_output=True, text=True, check=False)
+    assert by_hand.returncode != 0, "what the script took away from pip is there again"
+    assert "fake-torch==2.0" in by_hand.stdout + by_hand.stderr
 
 
 def test_a_required_node_that_fails(app: Bench, index: Index, repos: Repositories) -> None:
@@ -121,6 +126,14 @@ def test_a_required_node_that_fails(app: Bench, index: Index, repos: Repositorie
     states = {fact["name"]: fact["state"] for fact in failure.value.result["nodes"]}
     assert states == {"bad": "failed", "gone": "failed", "good": "done"}, "the others are installed all the same"
     assert installed(app)["helper"] == "2.0"
+
+
+def test_a_node_that_could_not_be_fetched_is_fetched_once_more(app: Bench, index: Index, repos: Repositories) -> None:
+    good = node(repos, "good", {"__init__.py": ""})
+    commit = repos.commit("shaky", {"__init__.py": ""})
+    outcome = app.run(spec(index, good, NodeSpec("shaky", Code(f"{repos.address}/shaky/shaky", "main", commit))))
+    assert (outcome.state, outcome.message) == ("done", "2 of 2 nodes")
+    assert (app.paths.source("app/nodes/shaky") / "__init__.py").exists()
 
 
 def test_forbidden_packages_are_taken_out_again(app: Bench, index: Index, repos: Repositories) -> None:

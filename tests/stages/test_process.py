@@ -60,6 +60,15 @@ def test_output_goes_to_the_log_and_to_the_listener(runner: Runner) -> None:
     assert runner.log.read_text().splitlines()[1:] == heard
 
 
+def test_a_build_sees_every_line_whoever_else_listens(runner: Runner) -> None:
+    shown: list[str] = []
+    heard: list[str] = []
+    runner.echo = shown.append
+    runner(["echo", "one"])
+    runner(["echo", "two"], on_line=heard.append)
+    assert (shown, heard) == (["one", "two"], ["two"])
+
+
 def test_the_environment_holds_no_token_and_nothing_of_the_runner(runner: Runner) -> None:
     heard: list[str] = []
     runner(["env"], env={"EXTRA": "1"}, on_line=heard.append)
