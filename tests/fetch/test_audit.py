@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+import threading
+from pathlib import Path
 
-from init.fetch import FetchResult, Progress
+import pytest
+
+from init.fetch import FetchResult, Progress, verify
 from init.fetch.audit import audit
+from init.fetch.ledger import Ledger, Line
 from init.plan import FileSpec
 from init.stages.models import sentence, summary
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Generated, Origin
+from tests.waiting import until
 
 MB = 1_000_000
 
@@ -47,9 +55,32 @@ def test_a_file_brought_by_hand_is_vouched_for(kitchen: Kitchen, origin: Origin)
     ]
 
 
+def test_a_file_that_cannot_be_read_is_wrong_and_the_others_are_read(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "b.bin", Generated("b", MB))
+    kitchen.fetch(spec(file))
+    (kitchen.models / "a.bin").symlink_to("/proc/self/mem")
+    torn = FileSpec("a.bin", file.url, sha256="0" * 64)
+    found = list(audit(kitchen.models, kitchen.state, [torn, spec(file)]))
+    assert [(f.path, f.state, f.message) for f in found] == [
+        ("a.bin", "wrong", "cannot be read: Input/output error"),
+        ("b.bin", "ok", ""),
+    ]
+
+
+def test_a_file_that_was_read_right_is_vouched_for_as_long_as_the_kernel_runs(kitchen: Kitchen) -> None:
+    content = b"not surely on the disk yet"
+    kitchen.models.mkdir()
+    (kitchen.models / "a.bin").write_bytes(content)
+    known = FileSpec("a.bin", "https://example.org/a.bin", sha256=hashlib.sha256(content).hexdigest())
+    assert [f.state for f in audit(kitchen.models, kitchen.state, [known])] == ["ok"]
+    ledger = Ledger(kitchen.state)
+    line = ledger.get("a.bin")
+    assert line is not None and line.boot == ledger.boot != ""
+
+
 def test_progress_in_one_line() -> None:
     some = Progress(12_300_000_000, 35_600_000_000, 410e6, 3, False)
-    assert sentence(some) == "12.3 GB of 35.6 GB, 410.0 MB/s, 3 files left"
+    assert sentence(some) == "12.3 GB of 35.6 GB, 410 MB/s, 3 files left"
     assert sentence(Progress(0, None, 0.0, 1, False, failed=["a.bin"])) == "0 B, 1 file left, failed: a.bin"
     assert sentence(Progress(0, 5, 0.0, 2, False)) == "waiting for its turn, 2 files"
     assert sentence(Progress(5, 5, 0.0, 2, True)) == "verifying the last 2 files"
@@ -58,7 +89,7 @@ def test_progress_in_one_line() -> None:
 
 def test_the_end_in_one_line() -> None:
     assert summary(FetchResult(2, 10**9, 0, 0.1)) == "2 files, 1.0 GB, all there already"
-    assert summary(FetchResult(1, 10**9, 10**9, 4.0)) == "1 file, 1.0 GB in 4 s (250.0 MB/s)"
+    assert summary(FetchResult(1, 10**9, 10**9, 4.0)) == "1 file, 1.0 GB in 4 s (250 MB/s)"
     unverified = FetchResult(1, 10, 10, 1.0, ["x.bin"])
     assert summary(unverified).endswith("; not verified, as no hash is known: x.bin")
 
@@ -72,11 +103,60 @@ def test_after_a_crash_of_the_machine_files_are_read_again_and_not_fetched(kitch
         line["boot"] = "the kernel before"
     ledger["partials"]["torn.bin"] = torn.sha256
     (kitchen.state / "models.json").write_text(json.dumps(ledger))
+    times = (kitchen.models / "torn.bin").stat()
     (kitchen.models / "torn.bin").write_bytes(bytes(MB))
+    os.utime(kitchen.models / "torn.bin", ns=(times.st_atime_ns, times.st_mtime_ns))
     sent = origin.sent("o/r/good.bin")
     kitchen.fetch(spec(good), spec(torn))
     kitchen.check(good, torn)
     assert origin.sent("o/r/good.bin") == sent
+
+
+def test_a_disk_that_does_not_take_a_file_is_told_and_the_next_start_reads_it(
+    kitchen: Kitchen, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails after the kernel has taken the bytes tells so when it is asked to keep them, and only then."""
+    good, lost = (origin.hub("o/r", f"{name}.bin", Generated(name, MB)) for name in ("good", "lost"))
+    sync = os.fsync
+
+    def refuse(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink().name == "lost.bin":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        fetcher = kitchen.fetcher()
+        fetcher.fetch("set", [spec(good), spec(lost)], True, threading.Event())
+        said = "lost.bin is in place and verified, but the disk did not take it: Input/output error; check the volume"
+        told = until(lambda: [f for f in kitchen.told if said in f.message], what="what the disk said")
+        assert (told[0].set, told[0].state) == ("set", "done")
+        fetcher.stop()
+    assert set(json.loads((kitchen.state / "models.json").read_text())["files"]) == {"good.bin"}
+    (kitchen.models / "lost.bin").write_bytes(bytes(MB))
+    kitchen.fetch(spec(good), spec(lost))
+    assert verify.digest(kitchen.models / "lost.bin") == lost.sha256
+
+
+def test_the_ledger_is_whole_at_every_moment(tmp_path: Path) -> None:
+    ledger, done, read = Ledger(tmp_path), threading.Event(), list[int]()
+    ledger.put("0", Line(1, 1, "0" * 64, "sha256", "https://example.org/0"))
+
+    def reader() -> None:
+        count = 0
+        while not done.is_set():
+            assert json.loads(ledger.path.read_text())["files"]
+            count += 1
+        read.append(count)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    for number in range(300):
+        ledger.put(str(number), Line(1, number, "0" * 64, "sha256", "https://example.org/0"))
+    done.set()
+    thread.join()
+    assert read and read[0] > 0, "the reader did not end"
+    assert [path.name for path in tmp_path.iterdir()] == ["models.json"]
 
 
 def test_a_damaged_ledger_costs_time_only(kitchen: Kitchen, origin: Origin) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from init.fetch.trouble import delay
+from init.plan import FileSpec
 from init.stages.context import StageFailed
 from init.stages.models import sentence
 from tests.fetch.conftest import Kitchen, spec
-from tests.origin import Generated, Origin
+from tests.origin import Bytes, Generated, Origin
 
 MB = 1_000_000
 
@@ -31,7 +36,7 @@ MB = 1_000_000
     ],
     ids=lambda value: str(value) if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in value.items()),
 )
-def test_a_passing_fault_is_overcome(kitchen: Kitchen, origin: Origin, kind: Any, settings: dict[str, Any]) -> None:
+def test_aria2_overcomes_a_passing_fault(kitchen: Kitchen, origin: Origin, kind: Any, settings: dict[str, Any]) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 24 * MB))
     fault = origin.fault(kind, "o/r/*", **settings)
     if "after" in settings:
@@ -39,7 +44,9 @@ def test_a_passing_fault_is_overcome(kitchen: Kitchen, origin: Origin, kind: Any
         origin.limit(40 * MB)
     kitchen.fetch(spec(file))
     kitchen.check(file)
-    assert fault.met or kind == "no-range"
+    assert fault.met
+    agents = [entry.headers["User-Agent"] for entry in origin.requests(server="cdn", method="GET")]
+    assert agents[0] == "firstlight/1 aria2"
     assert origin.sent() < 24 * MB * 1.5, "what was there is kept"
 
 
@@ -60,6 +67,17 @@ def test_a_busy_hub_is_given_the_time_it_asks_for(kitchen: Kitchen, origin: Orig
     first, second = origin.requests("o/r/*", server="hub")
     assert second.at - first.at >= 0.95
     assert "answered 429 (too many requests from this address; asked to wait 1 s)" in kitchen.messages()
+
+
+def test_a_busy_hub_may_name_a_date(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, MB))
+    until = formatdate(time.time() + 3, usegmt=True)
+    origin.fault("status", status=429, retry_after=until, server="hub", times=1)
+    kitchen.fetch(spec(file))
+    first, second = origin.requests("o/r/*", server="hub")
+    assert second.at - first.at >= 1.5
+    assert delay(formatdate(time.time() - 60, usegmt=True)) == 0.0
+    assert delay("tomorrow") is delay(None) is None
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -127,6 +145,15 @@ def test_a_file_that_stays_wrong_fails_and_is_removed(kitchen: Kitchen, origin: 
     assert not caught.value.retry
     assert "lock the manifest again" in (caught.value.hint or "")
     assert list(kitchen.models.iterdir()) == []
+    assert len(origin.requests("o/r/*", server="hub")) == 2, "fetched once more, and not again and again"
+
+
+def test_a_wrong_file_that_only_git_has_a_hash_of_fails(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "config.json", Bytes(b'{"a": 1}'), lfs=False)
+    origin.fault("corrupt", at=3)
+    with pytest.raises(StageFailed, match=f"config.json has other content: its git hash is .* should be {file.etag}"):
+        kitchen.fetch(spec(file, locked=False))
+    assert list(kitchen.models.iterdir()) == []
 
 
 @pytest.mark.parametrize("by", [-1000, 1000])
@@ -138,13 +165,32 @@ def test_a_file_of_another_length_fails_by_name(kitchen: Kitchen, origin: Origin
     assert list(kitchen.models.iterdir()) == []
 
 
-def test_another_size_at_the_hub_fails_before_a_byte_is_fetched(kitchen: Kitchen, origin: Origin) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize("by", [-1000, 1000])
+def test_where_only_the_size_is_known_it_counts(kitchen: Kitchen, origin: Origin, by: int) -> None:
+    file = origin.plain("a.bin", Generated(1, 100_000))
+    origin.fault("length", by=by)
+    with pytest.raises(StageFailed, match=f"a.bin is {100_000 + by} bytes long, and should be 100000"):
+        kitchen.fetch(FileSpec("a.bin", file.url, size=file.size))
+    assert list(kitchen.models.iterdir()) == []
 
+
+@pytest.mark.parametrize(("name", "locked"), [("size", MB + 1), ("sha256", "0" * 64)])
+def test_another_file_at_the_hub_fails_before_a_byte_is_fetched(
+    kitchen: Kitchen, origin: Origin, name: str, locked: Any
+) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, MB))
-    with pytest.raises(StageFailed, match=f"has the size {MB} at the origin, and {MB + 1} in the lock"):
-        kitchen.fetch(replace(spec(file), size=MB + 1))
+    with pytest.raises(StageFailed, match=f"has the {name} .* at the origin, and {locked} in the lock"):
+        kitchen.fetch(replace(spec(file), **{name: locked}))
     assert origin.sent() == 0
+
+
+def test_a_redirect_in_a_circle_is_named(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.plain("a.bin", Generated(1, MB))
+    origin.fault("redirect", "a.bin", to=file.url)
+    with pytest.raises(StageFailed, match=r"/a\.bin: more than ten redirects") as caught:
+        kitchen.fetch(spec(file, locked=False))
+    assert not caught.value.retry
+    assert len(origin.requests("a.bin")) == 10
 
 
 def test_no_answer_at_all_is_explained(kitchen: Kitchen, origin: Origin) -> None:
@@ -191,6 +237,21 @@ def test_without_aria2_files_come_all_the_same(kitchen: Kitchen, origin: Origin,
     kitchen.environ["PATH"] = str(tmp_path)
     kitchen.fetch(spec(file))
     kitchen.check(file)
+
+
+def test_with_an_aria2_that_does_not_start_files_come_all_the_same(
+    kitchen: Kitchen, origin: Origin, tmp_path: Path
+) -> None:
+    file = origin.plain("a.bin", Generated(1, 6 * MB))
+    broken = tmp_path / "bin" / "aria2c"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 127\n")
+    broken.chmod(0o755)
+    kitchen.environ["PATH"] = f"{broken.parent}:{kitchen.environ['PATH']}"
+    kitchen.fetch(spec(file))
+    kitchen.check(file)
+    assert "aria2 does not start" in kitchen.messages()
+    assert "by another way (plain)" in kitchen.messages()
 
 
 def test_a_partial_file_of_another_version_is_dropped(kitchen: Kitchen, origin: Origin) -> None:

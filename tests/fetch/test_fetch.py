@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from init.fetch import stream
+from init.fetch.verify import digest
 from init.plan import FileSpec
 from init.stages.context import StageFailed
 from tests.fetch.conftest import Kitchen, spec
@@ -55,9 +57,10 @@ def test_the_same_content_is_fetched_once(kitchen: Kitchen, origin: Origin) -> N
     one = origin.hub("o/r", "a/one.bin", Generated(1, 4 * MB))
     two = origin.hub("o/s", "two.bin", Generated(1, 4 * MB))
     kitchen.fetch(spec(one, "a/one.bin"), spec(two, "b/two.bin"), spec(two, "b/three.bin"))
-    assert origin.sent() < 4.2 * MB
+    # Less than twice: what was in flight may be sent again where a busy machine makes one way take over from another.
+    assert (sent := origin.sent()) < 7 * MB
     kitchen.fetch(spec(one, "later/four.bin"))
-    assert origin.sent() < 4.2 * MB
+    assert origin.sent() == sent
     assert (kitchen.models / "later/four.bin").read_bytes() == (kitchen.models / "b/two.bin").read_bytes()
 
 
@@ -127,6 +130,23 @@ def test_another_file_under_the_name_is_moved_aside(kitchen: Kitchen, origin: Or
     assert (kitchen.models / "a.bin.bad").read_bytes() == b"mine"
 
 
+def test_another_file_in_the_lock_is_fetched_whatever_was_verified_before(kitchen: Kitchen, origin: Origin) -> None:
+    kitchen.fetch(spec(origin.hub("o/r", "a.bin", Generated("old", MB))))
+    new = origin.hub("o/r", "a.bin", Generated("new", MB))
+    kitchen.fetch(spec(new))
+    assert digest(kitchen.models / "a.bin") == new.sha256
+
+
+def test_a_whole_partial_file_is_read_before_it_gets_its_name(kitchen: Kitchen, origin: Origin) -> None:
+    good, torn = (origin.hub("o/r", f"{name}.bin", Generated(name, MB)) for name in ("good", "torn"))
+    kitchen.models.mkdir()
+    (kitchen.models / "good.bin.part").write_bytes(b"".join(good.content.pieces(0, MB)))
+    (kitchen.models / "torn.bin.part").write_bytes(bytes(MB))
+    kitchen.fetch(spec(good), spec(torn))
+    kitchen.check(good, torn)
+    assert (origin.sent("o/r/good.bin"), origin.sent("o/r/torn.bin") > 0) == (0, True)
+
+
 def test_a_cancelled_set_can_be_resumed(kitchen: Kitchen, origin: Origin) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 20 * MB))
     origin.limit(10 * MB)
@@ -178,9 +198,23 @@ def test_links_that_lead_outside_are_refused(kitchen: Kitchen, origin: Origin, t
     (kitchen.models / "link").symlink_to(outside)
     with pytest.raises(StageFailed, match=r"is a link to .*outside the models folder"):
         kitchen.fetch(spec(file, "link/a.bin"))
-    (kitchen.models / "a.bin.part").symlink_to(outside / "victim")
-    kitchen.fetch(spec(file))
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["part", "part.aria2__temp"])
+def test_links_in_the_place_of_unfinished_files_are_not_followed(
+    kitchen: Kitchen, origin: Origin, tmp_path: Path, suffix: str
+) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 3 * MB))
+    kitchen.models.mkdir()
+    (tmp_path / "victim").write_bytes(b"mine")
+    stream.note(kitchen.models / "a.bin.part", file.size, MB)
+    (kitchen.models / f"a.bin.{suffix}").symlink_to(tmp_path / "victim")
+    # Slow enough that what is there is noted.
+    origin.limit(2 * MB)
+    kitchen.fetch(spec(file))
+    kitchen.check(file)
+    assert (tmp_path / "victim").read_bytes() == b"mine"
 
 
 def test_two_contents_for_one_path_are_refused(kitchen: Kitchen, origin: Origin) -> None:

@@ -8,13 +8,14 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from init.fetch.lease import Lease
+from tests.fetch.account import Account
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Generated, Origin
 from tests.origin.server import Published
@@ -22,8 +23,13 @@ from tests.waiting import until
 
 MB = 1_000_000
 HOME = Path(__file__).resolve().parents[2]
-SLACK_A_KILL = 6 * MB
-"""What one second at the tests' rate brings (aria2 notes its pieces once a second), and what lay in socket buffers."""
+RATE = 6 * MB
+IN_FLIGHT = 12 * MB
+"""At most at any moment: two seconds at that rate (aria2 notes its pieces once a second), and what lies in sockets."""
+SLACK = 8 * MB
+"""What lay in the sockets of 32 connections when aria2 ended, or gave what followed to another one."""
+FIRST = 24 * MB
+"""Bytes before the first kill: so many that a second start cannot hide that it began anew."""
 
 
 def aria2s(run: Path) -> list[int]:
@@ -51,26 +57,23 @@ def no_unfinished_name(kitchen: Kitchen, files: list[Published]) -> None:
 
 
 def test_aria2_killed_again_and_again(kitchen: Kitchen, origin: Origin) -> None:
-    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 20 * MB)) for n in range(3)]
-    origin.limit(5 * MB)
-    chance, kills = random.Random(7), 0
-    background = Background(lambda: kitchen.fetch(*[spec(f) for f in files]))
-    while not background.over and kills < 12:
-        running = until(lambda: aria2s(kitchen.folder) or background.over, within=20)
-        # The moment is drawn by chance; nothing is waited for.
-        threading.Event().wait(chance.uniform(0.05, 1.6))
-        for pid in running if isinstance(running, list) else ():
-            try:
-                signal.pidfd_send_signal(os.pidfd_open(pid), signal.SIGKILL)
-                kills += 1
-            except ProcessLookupError:
-                continue
+    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 50 * MB)) for n in range(2)]
+    account = Account(origin, kitchen.models, files, IN_FLIGHT)
+    origin.limit(RATE)
+    chance = random.Random(7)
+    background = Background(lambda: kitchen.fetch(*[spec(f) for f in files], big=100 * MB))
+    for number in range(10):
+        goal = origin.sent() + (chance.randrange(MB, 8 * MB) if number else FIRST)
+        running = until(lambda goal=goal: origin.sent() > goal and aria2s(kitchen.folder))  # type: ignore[misc]
+        account.at_a_kill()
+        for pid in running:
+            signal.pidfd_send_signal(os.pidfd_open(pid), signal.SIGKILL)
+        until(lambda running=running: not set(running) & set(aria2s(kitchen.folder)))  # type: ignore[misc]
         no_unfinished_name(kitchen, files)
-    origin.limit(None)
+    origin.limit(5 * RATE)
     background.join()
     kitchen.check(*files)
-    assert kills >= 12
-    assert origin.sent() < 60 * MB + kills * SLACK_A_KILL
+    account.settled(SLACK)
 
 
 class Runner:
@@ -102,24 +105,25 @@ class Runner:
 
 
 def test_the_runner_killed_again_and_again(kitchen: Kitchen, origin: Origin) -> None:
-    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 16 * MB)) for n in range(3)]
-    origin.limit(8 * MB)
-    chance, kills = random.Random(11), 8
-    for _ in range(kills):
-        runner = Runner(kitchen, "one", files)
-        before = origin.sent()
-        until(lambda before=before, runner=runner: origin.sent() > before or runner.process.poll() is not None)  # type: ignore[misc]
-        threading.Event().wait(chance.uniform(0.0, 1.5))
+    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 50 * MB)) for n in range(2)]
+    account = Account(origin, kitchen.models, files, IN_FLIGHT)
+    origin.limit(RATE)
+    chance = random.Random(11)
+    for number in range(8):
+        runner = Runner(kitchen, "one", files, big=100 * MB)
+        goal = origin.sent() + (chance.randrange(MB, 10 * MB) if number else FIRST)
+        until(lambda goal=goal: origin.sent() > goal)  # type: ignore[misc]
         runner.kill()
         until(lambda run=runner.run: not aria2s(run), what="aria2 ends with its runner")  # type: ignore[misc]
+        account.at_a_kill()
         no_unfinished_name(kitchen, files)
-    origin.limit(None)
-    last = Runner(kitchen, "one", files)
+    origin.limit(5 * RATE)
+    last = Runner(kitchen, "one", files, big=100 * MB)
     assert last.process.wait(60) == 0
     kitchen.check(*files)
-    assert origin.sent() < 48 * MB + kills * 10 * MB
+    account.settled(SLACK)
     asked = len(origin.log)
-    again = Runner(kitchen, "one", files)
+    again = Runner(kitchen, "one", files, big=100 * MB)
     assert again.process.wait(60) == 0
     assert len(origin.log) == asked
 
@@ -153,10 +157,29 @@ def test_the_waiting_runner_takes_over_from_a_killed_one(kitchen: Kitchen, origi
     assert origin.sent() < 32 * MB
 
 
+def test_a_runner_that_has_lost_its_lease_stops_writing(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 30 * MB))
+    origin.limit(4 * MB)
+    background = Background(lambda: kitchen.fetch(spec(file)))
+    until(lambda: origin.sent() > 2 * MB)
+    handle = os.open(kitchen.state / "fetch.lease", os.O_RDWR)
+
+    def taken_and_heard() -> bool:
+        theirs = {"me": "x", "host": "pod-b", "pid": 1, "kernel": "another", "beat": time.time()}
+        os.pwrite(handle, json.dumps(theirs).encode().ljust(512), 0)
+        return any(state.state == "waiting" and "pod-b fetches" in state.message for state in kitchen.told)
+
+    until(taken_and_heard, what="it waits for the other machine")
+    until(lambda: taken_and_heard() and all(e.ended for e in origin.requests(server="cdn")), what="no byte comes")
+    os.close(handle)
+    assert not (kitchen.models / "a.bin").exists()
+    origin.limit(None)
+    background.join()
+    kitchen.check(file)
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_a_lease_of_another_machine(tmp_path: Path, alive: bool) -> None:
-    from init.fetch.lease import Lease
-
     theirs = {"me": "x", "host": "pod-b", "pid": 1, "kernel": "another", "beat": 1.0}
     path = tmp_path / "fetch.lease"
     path.write_text(json.dumps(theirs))
@@ -172,3 +195,20 @@ def test_a_lease_of_another_machine(tmp_path: Path, alive: bool) -> None:
     # The other machine wakes up again and finds that it has lost it.
     path.write_text(json.dumps(theirs))
     until(lambda: not lease.held, within=5)
+
+
+def test_a_lease_is_kept_by_its_beat_and_free_at_once_when_given_back(tmp_path: Path) -> None:
+    ours, theirs = Lease(tmp_path, beat=0.05, dead=30.0), Lease(tmp_path, dead=30.0)
+    # On another machine: its kernel's locks and ours know nothing of each other.
+    theirs._kernel = "another"
+    assert ours.acquire()
+
+    def beat() -> float:
+        return float(json.loads(ours.path.read_text())["beat"])
+
+    first = beat()
+    until(lambda: beat() > first, within=5)
+    assert not theirs.acquire()
+    ours.release()
+    assert theirs.acquire()
+    theirs.release()

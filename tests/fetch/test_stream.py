@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from init.fetch import fallback, stream
+from tests.fetch.account import Account
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.fetch.test_kills import Runner
 from tests.origin import Generated, Origin
@@ -52,26 +53,56 @@ def test_where_one_connection_is_slow_aria2_goes_on(kitchen: Kitchen, origin: Or
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_its_faults_are_overcome(kitchen: Kitchen, origin: Origin, kind: Any, settings: dict[str, Any]) -> None:
+def test_the_fast_lane_overcomes_a_passing_fault(
+    kitchen: Kitchen, origin: Origin, kind: Any, settings: dict[str, Any]
+) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 24 * MB))
-    origin.fault(kind, "o/r/*", **settings)
+    fault = origin.fault(kind, "o/r/*", **settings)
     kitchen.fetch(spec(file), big=MB, stall=1.0)
     kitchen.check(file)
+    assert fault.met
+    assert origin.requests(server="cdn", method="GET")[0].headers["User-Agent"] == "firstlight/1"
     assert origin.sent() < 24 * MB * (2.5 if kind == "corrupt" else 1.5)
 
 
+@pytest.mark.parametrize("lane", ["stream", "plain"])
+def test_what_is_there_is_of_use_where_ranges_are_ignored(
+    kitchen: Kitchen, origin: Origin, tmp_path: Path, lane: str
+) -> None:
+    file = origin.hub("o/r", "a.bin", Generated(1, 12 * MB))
+    fault = origin.fault("no-range")
+    kitchen.models.mkdir()
+    partial = kitchen.models / "a.bin.part"
+    partial.write_bytes(b"".join(file.content.pieces(0, 5 << 20)))
+    stream.note(partial, file.size, 5 << 20)
+    if lane == "plain":
+        kitchen.environ["PATH"] = str(tmp_path)
+    kitchen.fetch(spec(file), big=MB, streams=1 if lane == "stream" else 0)
+    kitchen.check(file)
+    assert fault.met == 1
+    assert "has other content" not in kitchen.messages()
+
+
 def test_a_runner_killed_in_the_fast_lane_goes_on_where_it_was(kitchen: Kitchen, origin: Origin) -> None:
-    files = [origin.hub("o/r", f"f{n}.bin", Generated(n, 60 * MB)) for n in range(2)]
-    origin.limit(130 * MB)
-    for _ in range(3):
-        sent = origin.sent()
-        runner = Runner(kitchen, "one", files, big=MB)
-        until(lambda sent=sent: origin.sent() > sent + 15 * MB)  # type: ignore[misc]
+    file = origin.hub("o/r", "a.bin", Generated(1, 500 * MB))
+    rate = 120 * MB
+    # It notes what it has twice a second.
+    account = Account(origin, kitchen.models, [file], in_flight=rate)
+    origin.limit(rate)
+    for amount in (150 * MB, 5 * MB, 80 * MB):
+        sent, asked = origin.sent(), len(origin.requests(server="cdn"))
+        runner = Runner(kitchen, "one", [file], big=MB)
+        until(lambda goal=sent + amount: origin.sent() > goal)  # type: ignore[misc]
         runner.kill()
-        assert not any((kitchen.models / f.name).exists() for f in files)
-    last = Runner(kitchen, "one", files, big=MB)
+        until(lambda: all(entry.ended for entry in origin.log), what="the origin sees it")
+        first = origin.requests(server="cdn")[asked]
+        assert first.headers["User-Agent"] == "firstlight/1"
+        assert first.range == (f"bytes={account.there}-" if account.there else None)
+        account.at_a_kill()
+    last = Runner(kitchen, "one", [file], big=MB)
     assert last.process.wait(60) == 0
-    kitchen.check(*files)
+    kitchen.check(file)
+    account.settled(10 * MB)
 
 
 def test_a_reader_that_is_killed_is_replaced(kitchen: Kitchen, origin: Origin) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import stat
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from init.fetch.aria2 import Aria2
 from init.stages.context import StageFailed
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Bytes, Generated, Origin
@@ -59,6 +66,67 @@ def test_a_redirect_to_another_host_gets_no_token(kitchen: Kitchen, origin: Orig
     assert not any(e.token or e.authorization for e in elsewhere)
 
 
+def test_a_redirect_that_comes_only_with_the_bytes_gets_no_token(kitchen: Kitchen, origin: Origin) -> None:
+    kitchen.environ["HF_TOKEN"] = origin.token(TOKEN, "*")
+    small = origin.hub("o/r", "small.json", Bytes(b"{}"), lfs=False)
+    origin.fault("redirect", server="hub", method="GET", to=f"{origin.cdn}/elsewhere")
+    with pytest.raises(StageFailed):
+        kitchen.fetch(spec(small, locked=False), tries=1)
+    assert {e.authorization for e in origin.requests("o/r/*", "GET", "hub")} == {True}
+    elsewhere = [e for e in origin.log if e.server == "cdn"]
+    assert elsewhere
+    assert not any(e.token or e.authorization for e in elsewhere)
+
+
+def children(*words: str) -> list[int]:
+    """Processes that this one started, with one of these words in their command line."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((proc / "stat").read_text().rpartition(")")[2].split()[1])
+            line = (proc / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == os.getpid() and any(word.encode() in line for word in words):
+            found.append(int(proc.name))
+    return found
+
+
+def test_the_programs_that_fetch_know_no_token(
+    kitchen: Kitchen, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_TOKEN", "CIVITAI_TOKEN"):
+        kitchen.environ[name] = TOKEN
+        monkeypatch.setenv(name, TOKEN)
+    origin.token(TOKEN, "*")
+    file = origin.hub("o/r", "a.bin", Generated(1, 6 * MB))
+    origin.limit(3 * MB)
+    background = Background(lambda: kitchen.fetch(spec(file), big=MB))
+    programs = [until(lambda word=word: children(word), what=word) for word in ("aria2c", "init.fetch.reader")]  # type: ignore[misc]
+    for pid in (pid for pids in programs for pid in pids):
+        environment = until((Path("/proc") / str(pid) / "environ").read_bytes)
+        assert b"PATH=" in environment
+        assert TOKEN.encode() not in environment
+    origin.limit(None)
+    background.join()
+    kitchen.check(file)
+
+
+def test_nobody_else_can_give_aria2_orders(tmp_path: Path) -> None:
+    aria2 = Aria2(tmp_path, os.environ, calm=False, keep=None)
+    try:
+        (configuration,) = tmp_path.iterdir()
+        assert stat.S_IMODE(configuration.stat().st_mode) == 0o600
+        aria2.ready()
+        assert list(tmp_path.iterdir()) == [], "it has read it"
+        order = json.dumps({"jsonrpc": "2.0", "id": "1", "method": "aria2.getVersion", "params": []}).encode()
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{aria2.port}/jsonrpc", order, timeout=10)
+        assert json.load(refused.value)["error"]["message"] == "Unauthorized"
+    finally:
+        aria2.stop()
+
+
 @pytest.mark.parametrize(
     ("token", "message", "hint"),
     [
@@ -81,8 +149,6 @@ def test_a_gated_repository_is_explained(
     with pytest.raises(StageFailed, match=message) as caught:
         kitchen.fetch(spec(file))
     assert not caught.value.retry
-    import re
-
     assert re.search(hint, caught.value.hint or "")
     assert token is None or token not in str(caught.value.hint) + caught.value.message
     assert len(origin.log) == 1
@@ -100,3 +166,12 @@ def test_civitai_without_a_token_is_explained(kitchen: Kitchen, origin: Origin) 
     with pytest.raises(StageFailed, match="CivitAI wants a token") as caught:
         kitchen.fetch(spec(file))
     assert "set CIVITAI_TOKEN" in (caught.value.hint or "")
+
+
+def test_civitais_login_page_is_no_file(kitchen: Kitchen, origin: Origin) -> None:
+    file = origin.civitai(3, "c.bin", Generated(2, 1000))
+    origin.fault("redirect", file.key, to=f"{origin.url}/login?returnUrl=%2Fmodels")
+    with pytest.raises(StageFailed, match="CivitAI wants a token") as caught:
+        kitchen.fetch(spec(file))
+    assert not caught.value.retry
+    assert not [e for e in origin.log if e.path == "/login"]
