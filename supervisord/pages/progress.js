@@ -149,14 +149,15 @@ function share(stages, bytes) {
   return bytes.total ? (steps + bytes.done / bytes.total) / 2 : steps;
 }
 
-function whole(stages, eta, over) {
+function whole(stages, progress, over) {
   const bytes = totals(stages);
-  const part = over ? 1 : share(stages, bytes);
+  const part = over ? 1 : progress || share(stages, bytes);
   find("whole").classList.toggle("unknown", part === null);
   if (part !== null) find("whole").firstElementChild.style.width = (100 * part).toFixed(1) + "%";
   const rate = bytes.rate ? " · " + size(bytes.rate) + "/s" : "";
   find("amount").textContent = bytes.total ? size(bytes.done) + " of " + size(bytes.total) + rate : "";
-  find("eta").textContent = eta && !over ? "about " + duration(eta) + " left" : "";
+  const ended = stages.filter((stage) => ENDED.includes(stage.state)).length;
+  find("steps-done").textContent = over || !stages.length ? "" : ended + " of " + stages.length + " steps done";
 }
 
 function list(stages) {
@@ -178,7 +179,9 @@ function showHolding(state, id) {
   const services = state.services.filter((s) => wanted.has("service:" + s.id));
   const broken = service.state === "failed" || stages.some((s) => s.state === "failed" || s.state === "blocked");
   const needed = service.state === "failed" || (broken && service.state === "waiting" && !!service.consequence);
-  const headline = service.title + (needed ? " cannot start yet" : service.state === "starting" ? " is starting" : " is getting ready");
+  // The runner's own line is about the first service.
+  const first = state.services[0].id === id && !needed && state.headline;
+  const headline = first ? state.headline.text : service.title + (needed ? " cannot start yet" : " is getting ready");
   find("headline").textContent = headline;
   document.title = headline;
   const calm = sentence(service.message) || "This page turns into the app as soon as it answers.";
@@ -186,22 +189,17 @@ function showHolding(state, id) {
     ? [service.consequence, service.message].filter(Boolean).map(sentence).join(" ")
     : calm + " You can work in JupyterLab meanwhile.";
   find("summary").replaceChildren(...prose(told));
-  whole(stages, state.eta_s, service.state === "starting" || service.state === "ready");
+  whole(stages, state.progress, service.state === "starting" || service.state === "ready");
   const own = service.state === "failed" ? [service] : [];
   list([...own, ...services, ...stages]);
 }
 
 function showPortal(state) {
   const ready = state.phase === "ready";
-  const words = {
-    starting: "Setting up. JupyterLab is open already.",
-    ready: "Everything is ready.",
-    degraded: "Ready, with something missing: see the steps below.",
-    failed: "Something went wrong: see the steps below. JupyterLab stays open.",
-  };
-  find("summary").textContent = words[state.phase] || "";
+  const tail = { starting: " JupyterLab is open already.", failed: " JupyterLab stays open." }[state.phase] || "";
+  find("summary").replaceChildren(...prose(sentence(state.headline ? state.headline.text : state.phase) + tail));
   find("whole").hidden = ready || state.phase === "degraded";
-  whole(state.stages, state.eta_s, false);
+  whole(state.stages, state.progress, false);
   if (ready) find("amount").textContent = "";
   for (const place of document.querySelectorAll("[data-service]")) {
     const service = state.services.find((s) => s.id === place.dataset.service);

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from images import render
-from init.plan import JupyterSpec, Paths, Plan, ServiceSpec, Stage
+from init.paths import Paths
+from init.plan import JupyterSpec, Plan, ServiceSpec, Stage
 from tests.ports import free_port
 
 REPO = Path(__file__).parents[2]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,9 @@ def test_made_once_and_kept(made: House) -> None:
     assert access.ensure(paths, {"JUPYTER_TOKEN": "given"}) == "given" == access.current(paths)
     assert kept.read_text() == token + "\n"
     assert sorted(path.name for path in paths.state.iterdir()) == ["token"], "no drafts left"
+    kept.chmod(0o644)
+    assert access.ensure(paths, {}) == token
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600, "closed again"
     kept.chmod(0o644)
     kept.write_text("\n")
     fresh = access.ensure(paths, {})
@@ -167,13 +172,15 @@ def test_command_serve_says_what_is_missing(made: House) -> None:
     made.workspace.rmdir()
     assert f"{made.workspace}: No such file or directory" in command(made, "serve", "box").stderr
     (made.home / "plan.json").unlink()
-    assert "the plan cannot be read" in command(made, "serve", "box").stderr
+    assert "this is not a Firstlight machine" in command(made, "serve", "box").stderr
 
 
 def test_command_serve_fills_in_once(made: House) -> None:
     spec = ServiceSpec("box", "Box", ["{port}", "{workspace}{models}", "{{port}}", "{other}", "%d"], [], listen=5)
     words = serve.command(made.plan, spec, None)
     assert words == ["5", f"{made.workspace}{made.plan.models}", "{5}", "{other}", "%d"]
+    odd = replace(made.plan, paths=replace(made.plan.paths, workspace="/mnt/{port}"))
+    assert serve.command(odd, spec, None)[1] == "/mnt/{port}/mnt/{port}/models", "a folder's name stays as it is"
 
 
 def test_command_health_when_nothing_answers(made: House) -> None:
@@ -194,3 +201,9 @@ def test_configuration_is_as_caddy_would_write_it(tmp_path: Path) -> None:
     config = made.home / "etc" / "Caddyfile"
     done = subprocess.run(["caddy", "fmt", str(config)], capture_output=True, text=True, check=True)
     assert done.stdout == config.read_text()
+
+
+def test_nobody_can_change_the_portal_while_it_runs(made: House) -> None:
+    config = str(made.home / "etc" / "Caddyfile")
+    done = subprocess.run(["caddy", "adapt", "--config", config], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["admin"] == {"disabled": True}

@@ -26,7 +26,7 @@ MANIFEST = """\
 manifest: 1
 name: tiny
 image: {{base: "debian:bookworm-slim"}}
-jupyter: {{port: {lab}}}
+jupyter: {{port: {lab}, also: [{also}]}}
 portal: {{port: {portal}}}
 commands:
   greeting:
@@ -84,7 +84,7 @@ Start = Callable[..., Local]
 def start(control: Path, tmp_path: Path) -> Iterator[Start]:
     """Start `run --local` below a root whose JupyterLab environment is there already."""
     running: list[Local] = []
-    ports = {name: free_port() for name in ("lab", "portal", "box")}
+    ports = {name: free_port() for name in ("lab", "also", "portal", "box")}
     manifest = tmp_path / "tiny.yaml"
     manifest.write_text(MANIFEST.format(app=REPO / "tests/portal/app.py", **ports))
 
@@ -122,8 +122,11 @@ def test_starts_resumes_and_ends(start: Start) -> None:
     token = first.token
     lab, box = first.port("JupyterLab"), first.port("box")
     assert ask(lab, "/api/contents", {"Authorization": f"token {token}"}).status == 200
+    rebound = ask(lab, "/api/contents", {"Authorization": f"token {token}", "Host": f"elsewhere.example:{lab}"})
+    assert rebound.status == 403, "a name that someone points at this machine opens nothing"
     app = until(lambda: (reply := ask(box, "/x", bearer(token))).status == 200 and reply, 60)
     ports = json.loads((first.root / "ports.json").read_text())
+    assert len(ports) >= 5, "JupyterLab twice, the portal, the app in front of and behind it"
     for port in ports.values():
         with socket.socket() as elsewhere, pytest.raises(ConnectionRefusedError):
             elsewhere.connect(("127.0.0.2", port))
@@ -167,16 +170,21 @@ def test_killed_it_leaves_nothing_running(start: Start) -> None:
     until(lambda: local.left() == [], 30)
 
 
-def test_ends_when_supervisord_is_killed(start: Start, tmp_path: Path) -> None:
+def test_survives_supervisord_and_ends_with_its_keeper(start: Start, tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 12) / ("deeper" * 8)
     local = start(deep)
     assert local.token
     run = json.loads((deep / "home" / "plan.json").read_text())["paths"]["run"]
     assert len(run) < 60
     assert Path(run).stat().st_mode & 0o777 == 0o700
-    os.kill(local.supervisord(), signal.SIGKILL)
+    first = local.supervisord()
+    keeper = int(Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(first, signal.SIGKILL)
+    until(lambda: local.supervisord() != first, what="another supervisord")
+    assert local.process.poll() is None
+    os.kill(keeper, signal.SIGKILL)
     assert local.process.wait(60) == 1
-    assert "supervisord ended (status -9)" in local.text
+    assert "run --local: it ended (status -9)" in local.text
     assert local.left() == []
 
 

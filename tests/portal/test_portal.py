@@ -170,7 +170,9 @@ def test_cookie_is_not_the_token_and_is_kept_from_scripts_and_other_sites(
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(plain.split("; "))
     assert "Secure" not in plain
     proxied = ask(port(box), "/?token=secret", {"X-Forwarded-Proto": "https"}).headers["set-cookie"]
-    assert "Secure" in proxied.split("; ")
+    assert set(proxied.split("; ")) == {*plain.split("; "), "Secure"}
+    link = ask(port(box), "/.firstlight/logout", {"Cookie": plain.partition(";")[0]})
+    assert (link.status, link.headers.get("set-cookie")) == (405, None), "a picture or a link signs nobody out"
     ended = ask(port(box), "/.firstlight/logout", {"Cookie": plain.partition(";")[0]}, method="POST")
     assert (ended.status, ended.cookie) == (204, plain.partition("=")[0] + "=")
     assert "Max-Age=0" in ended.headers["set-cookie"]
@@ -227,6 +229,15 @@ def test_app_answers_as_itself(start_portal: Start, start_app: StartApp, box: Se
     assert len(posted.json["body"]) == 3_000_000
 
 
+def test_an_upload_may_have_a_limit(start_portal: Start, start_app: StartApp, box: ServiceSpec) -> None:
+    start_portal("secret", services=[box], max_upload=1000)
+    start_app(listen(box))
+    assert len(ask(port(box), "/upload", bearer("secret"), "POST", b"x" * 1000).json["body"]) == 1000
+    refused = ask(port(box), "/upload", bearer("secret"), "POST", b"x" * 1001)
+    assert (refused.status, refused.json["error"]) == (413, "an upload has at most 1000 bytes here")
+    assert ask(port(box), "/upload", method="POST", body=b"x" * 1001).status == 401
+
+
 def test_websockets(start_portal: Start, start_app: StartApp, box: ServiceSpec) -> None:
     start_portal("secret", services=[box])
     start_app(listen(box))
@@ -238,7 +249,15 @@ def test_websockets(start_portal: Start, start_app: StartApp, box: ServiceSpec) 
     assert websocket(where, "/ws?token=secret&a=1", {"Origin": "https://elsewhere.example"}) == (101, "hello /ws?a=1")
     for headers in ({}, {"Cookie": "a=1"}, bearer("wrong")):
         assert websocket(where, "/ws", headers)[0] == 401
-    for origin in ("http://127.0.0.1", "http://127.0.0.1:1", "https://elsewhere.example", "null", f"{here}.example"):
+    platform = "https://-8188.proxy.runpod.net"
+    for origin in (
+        "http://127.0.0.1",
+        "http://127.0.0.1:1",
+        "https://elsewhere.example",
+        "null",
+        f"{here}.example",
+        platform,
+    ):
         assert websocket(where, "/ws", {**cookie, "Origin": origin})[0] == 403, origin
 
 
@@ -364,7 +383,11 @@ def test_own_pages_bring_nothing_from_elsewhere(start_portal: Start, box: Servic
     for path in (house.home / "etc" / "pages").iterdir():
         assert not re.search(r"https?://(?!\")", path.read_text()), path
     page = ask(port(box), "/", HTML)
-    assert "default-src 'none'" in page.headers["content-security-policy"]
+    policy = dict(rule.split(" ", 1) for rule in page.headers["content-security-policy"].split("; "))
+    own = ("script-src", "style-src", "connect-src", "img-src", "form-action", "frame-ancestors")
+    assert policy == {"default-src": "'none'", "base-uri": "'none'", **dict.fromkeys(own, "'self'")}
+    assert page.headers["cross-origin-resource-policy"] == "same-origin"
+    assert "server" not in page.headers
     assert page.headers["referrer-policy"] == "no-referrer"
     assert page.headers["cache-control"] == "no-store"
 
