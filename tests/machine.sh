@@ -3,7 +3,7 @@
 #
 #   tests/machine.sh setup    what `make setup` needs: venv
 #   tests/machine.sh demo     … and `make demo`: aria2, caddy, git, a C compiler
-#   tests/machine.sh          … and the whole test suite: Docker with BuildKit, a registry, mmdebstrap, skopeo
+#   tests/machine.sh          … and the whole test suite: Docker with BuildKit, a registry, mmdebstrap, tini, Chromium
 #
 # Exit 1, with the commands to run, when it is neither root nor allowed to use sudo without a password.
 set -euo pipefail
@@ -47,9 +47,9 @@ docker_is_fine() {
 if [[ $what == all ]]; then
     want tini
     want mmdebstrap
-    want skopeo
     want docker-registry
     want ps procps
+    has chromium || packages+=(chromium fonts-dejavu-core)
     if ! docker_is_fine; then
         # A remote or foreign daemon is somebody's choice: it is reported, not replaced.
         [[ -z ${DOCKER_HOST:-} ]] || die "no usable Docker answers at DOCKER_HOST=$DOCKER_HOST" \
@@ -124,6 +124,17 @@ if ((${#packages[@]})); then
 fi
 [[ $what == all ]] || exit 0
 
+# A daemon that was killed leaves its number behind, and another process, or its own remains, may bear it now. Docker
+# takes either for the daemon itself: it waits for a containerd that is no more, and does not start beside a dockerd.
+forget() { # FILE PROGRAM: remove FILE unless PROGRAM lives under the number in it
+    local number
+    number=$("${root[@]}" cat "$1" 2>/dev/null || true)
+    [[ -n $number ]] || return 0
+    ! { grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$number/status" &&
+        [[ $(cat "/proc/$number/comm" 2>/dev/null) == "$2" ]]; } || return 0
+    "${root[@]}" rm -f "$1"
+}
+
 if ! docker_answers >/dev/null; then
     [[ ${root[0]:-} != none ]] || refuse 'starting Docker' 'systemctl start docker    # or: setsid dockerd >/var/log/dockerd.log 2>&1 &'
     if [[ ! -e /etc/docker/daemon.json ]]; then
@@ -134,13 +145,8 @@ if ! docker_answers >/dev/null; then
         say 'starting Docker with systemd'
         "${root[@]}" systemctl start docker
     else
-        # A daemon that was killed leaves its number behind, and another process, or its own remains, may bear it now.
-        old=$("${root[@]}" cat /var/run/docker.pid 2>/dev/null || true)
-        if [[ -n $old ]] && ! grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$old/status"; then
-            "${root[@]}" rm -f /var/run/docker.pid
-        elif [[ -n $old && $(cat "/proc/$old/comm" 2>/dev/null) != dockerd ]]; then
-            "${root[@]}" rm -f /var/run/docker.pid
-        fi
+        forget /var/run/docker.pid dockerd
+        forget /var/run/docker/containerd/containerd.pid containerd
         say 'starting dockerd; its log is /var/log/dockerd.log'
         "${root[@]}" sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null 9>&- &'
     fi

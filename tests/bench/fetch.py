@@ -55,7 +55,7 @@ class Served:
         urllib.request.urlopen(f"{self.url}/_control", json.dumps(order).encode()).close()
 
 
-def run(folder: Path, size: int = 3_700_000_000, repeats: int = 3, *, tell: Callable[[str], None] = print) -> list[Row]:
+def run(folder: Path, size: int = 3_700_000_000, repeats: int = 4, *, tell: Callable[[str], None] = print) -> list[Row]:
     """The table: unthrottled against other tools, and throttled against the link's limit. `size` bytes a tool."""
     rows = []
     with _origin(folder, size) as served:
@@ -66,9 +66,10 @@ def run(folder: Path, size: int = 3_700_000_000, repeats: int = 3, *, tell: Call
             "wget": wget,
         }
         times: dict[str, list[float]] = {}
-        for _ in range(repeats):
-            for tool, fetch in tools.items():
-                seconds, summing = _time(fetch, served, folder / "out")
+        for turn in range(repeats):
+            order = list(tools)
+            for tool in order[turn % len(order) :] + order[: turn % len(order)]:
+                seconds, summing = _time(tools[tool], served, folder / "out")
                 times.setdefault(tool, []).append(seconds)
                 if tool != "firstlight":
                     times.setdefault(f"{tool}, then sha256sum", []).append(seconds + summing)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import statistics
 from typing import Any
 
+import docker
 from docker.models.containers import Container
 
 from images import daemon
@@ -12,10 +14,12 @@ from init import timeline
 from init.state import ENDED
 from tests.bench.graph import ready_at
 from tests.bench.lab import hub, image, whole
-from tests.bench.table import Section
+from tests.bench.table import Section, spread
 from tests.origin.demo import RATE
+from tests.origin.server import Origin
 from tests.waiting import until
 
+ROUNDS = 5
 FOLDER = "/workspace/.firstlight"
 
 
@@ -54,23 +58,33 @@ def chain(container: Container) -> float:
     return ready_at(past) / sum(past.took(key) for key in past.critical)
 
 
+def first_start(client: docker.DockerClient, tag: str, origin: Origin) -> float:
+    """`chain` of a start on an empty workspace."""
+    with whole(client, tag, origin) as container:
+        until(lambda: ready(container), within=300, every=0.5, what="a first start")
+        return chain(container)
+
+
 def measure() -> Section:
     client, tag = daemon.connect(), image()
     with hub() as origin, whole(client, tag, origin) as container:
         origin.limit(float(RATE) * 1e6)
         first = until(lambda: ready(container), within=300, every=0.5, what="the first start")
-        cold, peak, ratio = took(first)[0], memory(container), chain(container)
+        cold, peak, ratios = took(first)[0], memory(container), [chain(container)]
         origin.limit(None)
         until(lambda: all(s["state"] in ENDED for s in state(container)["stages"]), within=60, what="all files")
         before = origin.sent()
         container.restart()
         second = until(lambda: ready(container, first["boot"]["id"]), within=120, every=0.2, what="the second start")
         fetched = origin.sent() - before
+        origin.limit(float(RATE) * 1e6)
+        ratios += [first_start(client, tag, origin) for _ in range(ROUNDS - 1)]
     whole_time, own = took(second)
     compiled = [s["id"] for s in second["stages"] if s["kind"] != "models" and not s["message"].startswith("kept")]
     section = Section(
         "A second start",
-        f"The demo in a container over a link of {RATE} MB/s, first on an empty workspace, then again.",
+        f"The demo in a container over a link of {RATE} MB/s, first on an empty workspace, then again; {ROUNDS} first "
+        "starts for the chain.",
         ["start", "start → app", "bytes fetched", "stages run"],
         [
             ["first", f"{cold:.1f} s", f"{before / 1e6:.0f} MB", str(len(first["stages"]))],
@@ -78,7 +92,7 @@ def measure() -> Section:
         ],
     )
     section.verdicts += [
-        ("first start → app ÷ its critical chain", f"{ratio:.3f}", "≤ 1.05", ratio <= 1.05),
+        ("first start → app ÷ its critical chain", spread(ratios, "×", 3), "≤ 1.05", statistics.median(ratios) <= 1.05),
         ("bytes fetched again", f"{fetched}", "0", fetched == 0),
         ("environments made or kernels compiled again", f"{len(compiled)}", "0", not compiled),
         ("second start, beyond the app's own", f"{whole_time - own:.1f} s", "≤ 2 s", whole_time - own <= 2),

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import docker as docker_sdk
 import pytest
 from docker.errors import APIError
 
-from images.trouble import Trouble
+from images import containers
 from manifests import load
+from tests.days.watch import Watch
+from tests.fetch.account import Account
 from tests.images.machine import Machine, started
 from tests.origin.demo import publish
 from tests.origin.server import Origin
 from tests.waiting import until
 
+MB = 1_000_000
 KILLS = 24
-IN_FLIGHT = 16 * 2**20
-"""Bytes that one kill may cost: what the connections had received and not yet written down."""
+RATE = 4 * MB
+IN_FLIGHT = 20 * MB
+"""At most at any moment: two seconds at that rate, what lies in the sockets of aria2's connections, and, as what one
+connection fetched is noted in whole pieces, one of each file that begins with one."""
+SLACK = 30 * MB
+"""What lay in the sockets of 128 connections when aria2 ended, or gave what followed to another one."""
+PARTS = 12 * MB
+"""Unfinished pieces, one of each of aria2's connections to a file that is then tried over a single one."""
+FIRST = 40 * MB
+"""Bytes before the first kill: so many that a second start cannot hide that it began anew."""
+PROGRAMS = {
+    "init": ["-f", "/opt/firstlight run$"],
+    "supervisord": ["-f", "^[^ ]*python[^ ]* -I [^ ]*/supervisord "],
+    "jupyterlab": ["-f", "/jupyter-lab "],
+    "aria2c": ["-x", "aria2c"],
+}
+"""How pgrep finds them."""
 VICTIMS = ["init", "aria2c", "supervisord", "container"]
 STATE = "/workspace/.firstlight/state.json"
 EVENTS = "/workspace/.firstlight/events.ndjson"
@@ -33,45 +52,46 @@ def origin(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
     gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
+        origin.limit(RATE)
+        # So that little lies in the sockets of connections whose other end is dead.
+        origin.fault("slow", rate=RATE / 5)
         yield origin
 
 
 @pytest.fixture
 def machine(built: Callable[[str], str], docker: docker_sdk.DockerClient, origin: Origin) -> Iterator[Machine]:
     environment = {"HF_ENDPOINT": origin.url, "MODEL_SETS": "all"}
-    with started(docker, load.load("demo"), built("demo"), environment, keep=True) as machine:
+    with started(docker, load.load("demo"), built("demo"), environment) as machine:
         yield machine
 
 
-def pids(machine: Machine, name: str) -> list[str]:
+def pids(machine: Machine, name: str) -> set[str]:
     """Process ids, inside the container, of a program."""
-    how = {"init": ["-f", "/opt/firstlight run$"], "supervisord": ["-f", "supervisord"]}.get(name, ["-x", name])
-    code, output = machine.container.exec_run(["pgrep", *how])
-    assert isinstance(output, bytes)
-    return output.decode().split() if code == 0 else []
+    code, output = containers.inside(machine.container, "pgrep", *PROGRAMS[name])
+    return set(output.split()) if code == 0 else set()
+
+
+def begun(machine: Machine) -> str:
+    """When Docker started the container; it is running."""
+    machine.container.reload()
+    assert machine.container.status == "running"
+    return str(machine.container.attrs["State"]["StartedAt"])
 
 
 def kill(machine: Machine, victim: str) -> None:
-    """End one program, or the whole container, without a word."""
-    if victim != "container":
-        # aria2 runs while something is to be fetched; without it the runner has to go.
-        targets = pids(machine, victim) or until(partial(pids, machine, "init"), within=30, what="the runner")
-        with contextlib.suppress(APIError):  # the container may end under the command
-            machine.container.exec_run(["kill", "-9", *targets])
+    """End one program, or the whole container, without a word; see that it was there, is gone, and comes again."""
+    since = begun(machine)
+    if victim == "container":
+        machine.container.kill("SIGKILL")
+        machine.container.wait(timeout=30)
+        machine.container.start()
+        assert begun(machine) != since
         return
-    machine.container.kill("SIGKILL")
-    machine.container.start()
-
-
-def arrived(machine: Machine, origin: Origin, goal: int) -> bool:
-    return origin.sent() >= goal or done(machine)
-
-
-def lab_answers(machine: Machine) -> bool:
-    try:
-        return machine.get(machine.loaded.manifest.jupyter.port, "/api").status == 200
-    except Trouble:  # it is between its end and its next start
-        return False
+    targets = until(partial(pids, machine, victim), within=30, what=victim)
+    machine.run("kill", "-9", *targets)
+    until(lambda: not targets & pids(machine, victim), within=10, what=f"{victim} is gone")
+    until(partial(pids, machine, victim), within=30, what=f"{victim} again")
+    assert begun(machine) == since, f"the container outlives {victim}"
 
 
 def events(machine: Machine) -> list[dict[str, Any]]:
@@ -85,20 +105,34 @@ def state(machine: Machine) -> dict[str, Any]:
 
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_finishes_and_does_nothing_twice(machine: Machine, origin: Origin) -> None:
-    chance = random.Random(20)
-    total = sum(file.size for file in origin.repos["firstlight/lightbox"].values())
-    origin.limit(24e6)
-    for number in range(KILLS):
-        victim = VICTIMS[number % len(VICTIMS)]
-        goal = origin.sent() + chance.randrange(1, total // KILLS)
-        until(partial(arrived, machine, origin, goal), within=60, what="more bytes")
-        kill(machine, victim)
-        until(lambda: lab_answers(machine), within=60, what="JupyterLab")
-    origin.limit(None)
+    chance, hit = random.Random(20), Counter[str]()
+    mounts = {mount["Destination"]: mount["Source"] for mount in machine.container.attrs["Mounts"]}
+    workspace = Path(mounts["/workspace"])
+    files = list(origin.repos["firstlight/lightbox"].values())
+    account = Account(origin, workspace / "models", files, IN_FLIGHT, PARTS)
+    watch = Watch(machine.url(machine.loaded.manifest.jupyter.port, "/api"))
+    with watch.asking():
+        for number in range(KILLS):
+            victim = VICTIMS[number % len(VICTIMS)]
+            goal = account.sent + (chance.randrange(MB // 10, 8 * MB) if number else FIRST)
+            until(lambda goal=goal: account.sent >= goal, within=90, what="more bytes")  # type: ignore[misc]
+            watch.up()
+            lab, seen = pids(machine, "jupyterlab"), len(watch.answers)
+            account.at_a_kill()
+            kill(machine, victim)
+            hit[victim] += 1
+            if victim in ("init", "aria2c"):
+                watch.up()
+                assert all(watch.answers[seen:]), f"JupyterLab answers without a break when {victim} is killed"
+                assert lab == pids(machine, "jupyterlab")
+        watch.up()
+    assert hit == dict.fromkeys(VICTIMS, KILLS // len(VICTIMS))
+    origin.clear()
+    origin.limit(8 * RATE)
     told = machine.settled()
     assert told["phase"] == "ready", machine.run("firstlight", "status")
     assert {stage["state"] for stage in told["stages"]} == {"done"}
-    assert origin.sent() <= total + KILLS * IN_FLIGHT
+    account.settled(SLACK)
     for name, file in origin.repos["firstlight/lightbox"].items():
         content = machine.run("sha256sum", f"/workspace/models/{name}").split()[0]
         assert content == file.sha256, name
@@ -109,6 +143,7 @@ def test_killed_at_random_moments_it_finishes_and_does_nothing_twice(machine: Ma
             assert not (event["state"] == "running" and event["id"] in done_once), event
             if event["state"] == "done" and not event["id"].startswith("models:"):
                 done_once.add(event["id"])
+    assert done_once == {stage["id"] for stage in told["stages"] if not stage["id"].startswith("models:")}
 
 
 def done(machine: Machine) -> bool:
@@ -121,6 +156,7 @@ def done(machine: Machine) -> bool:
 
 
 def test_a_second_start_fetches_and_builds_nothing(machine: Machine, origin: Origin) -> None:
+    origin.clear()
     first, before = machine.settled(), len(origin.requests())
     machine.container.restart()
     until(lambda: done(machine) and state(machine)["boot"]["id"] != first["boot"]["id"], within=90, what="ready again")

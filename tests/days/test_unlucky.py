@@ -3,19 +3,24 @@ repairs it."""
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
-from init.plan import Code, KernelSpec, NodeSpec, NodesSpec, PythonSpec, Stage
-from tests.portal.conftest import control  # noqa: F401
+from images import render
+from init.plan import Code, JupyterSpec, KernelSpec, NodeSpec, NodesSpec, PythonSpec, ReadySpec, Stage
+from manifests import load
+from tests.days.watch import Watch
+from tests.portal.conftest import control, stop  # noqa: F401
 from tests.ports import free_port
-from tests.runner.support import ROOT, House, command, service, supervised, web
+from tests.runner.support import ROOT, House, command, service
 from tests.stages import wheels
 from tests.stages.bench import write
 from tests.stages.repositories import Repositories, repositories
@@ -28,8 +33,6 @@ print("started with", *sys.argv[2:], flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
 """
 HANG = "import subprocess; subprocess.run(['sleep', '4200'])"
-EAT = "import time\nx = bytearray(400_000_000); time.sleep(4201)"
-LITTLE = "import init.memory\ninit.memory.available = lambda: 300_000_000\n"
 BRUTE = """
 import os, subprocess, sys
 os.environ.pop("PIP_CONSTRAINT")
@@ -56,9 +59,7 @@ def index(tmp_path: Path) -> Iterator[str]:
 
 
 def kernel(id: str, within: float, consequence: str | None) -> Stage:
-    spec = KernelSpec(
-        id, "app", Code(path=id, digest=id), "probe.py", memory_per_job=300_000_000, adds={"app": [f"--{id}"]}
-    )
+    spec = KernelSpec(id, "app", Code(path=id, digest=id), "probe.py", adds={"app": [f"--{id}"]})
     needs = command("", "", "env").needs
     return Stage(
         id, "kernel", id.capitalize(), needs, spec, within=within, on_failure="degrade", consequence=consequence
@@ -67,10 +68,8 @@ def kernel(id: str, within: float, consequence: str | None) -> Stage:
 
 def unlucky(root: Path, index: str, repos: Repositories) -> House:
     house = House(root)
-    files = {"probe.py": PROBE}
-    for name, extra in (("hangs", HANG), ("eats", EAT)):
-        files |= {f"{name}/tiny.c": C, f"{name}/setup.py": SETUP.format(extra=extra), f"{name}/pyproject.toml": TOML}
-    write(house.paths.files, files)
+    hangs = {"hangs/tiny.c": C, "hangs/setup.py": SETUP.format(extra=HANG), "hangs/pyproject.toml": TOML}
+    write(house.paths.files, {"probe.py": PROBE, **hangs})
     write(house.paths.source("app"), {"main.py": APP})
     nodes = [
         NodeSpec(
@@ -96,18 +95,39 @@ def unlucky(root: Path, index: str, repos: Repositories) -> House:
             NodesSpec("app/nodes", "app", ["fake-torch"], [], {"local": index}, "first-index", nodes),
         ),
         kernel("hangs", 2.0, "pictures take twice as long"),
-        kernel("eats", 60.0, None),
         command("broken", "echo 'error: no luck' >&2; exit 3"),
         command("next", "true", "broken"),
     ]
-    app, words = free_port(), [sys.executable, str(house.paths.source("app") / "main.py"), "{port}"]
+    words = [sys.executable, str(house.paths.source("app") / "main.py"), "{port}"]
+    app = {"port": free_port(), "listen": free_port(), "ready": ReadySpec(http="/", within=30.0)}
     house.services[:] = [
-        service("app", words, "nodes", "hangs?", "eats?", **web(app)),
+        service("app", words, "nodes", "hangs?", **app),
         service("dies", ["sh", "-c", "echo 'ImportError: No module named torch' >&2; exit 1"], "env", restarts=0),
         service("viewer", ["true"], "next"),
     ]
+    house.more |= {"jupyter": JupyterSpec(free_port()), "portal_port": free_port()}
     house.write()
     return house
+
+
+@contextmanager
+def booted(house: House, environment: Path, **environ: str) -> Iterator[None]:
+    """All that a container starts, as it is rendered for one: supervisord, JupyterLab, the portal and the runner.
+
+    `environment`: of control."""
+    home = Path(house.paths.home)
+    files = render.runtime(house.plan, load.load("demo").manifest)
+    for name, target in render.places(files).items():
+        render.put(home / target, files[name], program=name == "firstlight")
+    (home / "control").symlink_to(environment)
+    (home / "init").symlink_to(ROOT / "init")
+    with (house.root / "out").open("wb") as out:
+        argv, env = [str(home / "bin" / "firstlight"), "boot"], house.environ(**environ)
+        process = subprocess.Popen(argv, env=env, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield
+    finally:
+        stop(process, Path(house.paths.run, "supervisor.sock"))
 
 
 def answers(url: str) -> bool:
@@ -118,26 +138,19 @@ def answers(url: str) -> bool:
 
 def test_everything_goes_wrong(tmp_path: Path, index: str, repos: Repositories, control: Path) -> None:  # noqa: F811
     house = unlucky(tmp_path / "root", index, repos)
-    site = write(tmp_path / "site", {"sitecustomize.py": LITTLE})
-    port = free_port()
-    lab = (
-        f"{control}/bin/jupyter-lab --no-browser --allow-root --port={port} --ServerApp.root_dir={house.workspace}"
-        " --IdentityProvider.token= --ServerApp.password="
-    )
-    variables = {"PYTHONPATH": f"{site}:{ROOT}", "PIP_INDEX_URL": index}
-    with supervised(house, runner=True, beside={"jupyterlab": lab}, **variables):
-        until(lambda: answers(f"http://127.0.0.1:{port}/api"), within=30, what="JupyterLab")
-        house.until({"service:app": "ready", "service:dies": "failed", "service:viewer": "failed"}, within=60)
-        house.until_phase("degraded")
+    lab = f"http://127.0.0.1:{house.plan.jupyter.port}/api"
+    with booted(house, control, PIP_INDEX_URL=index):
+        until(lambda: answers(lab), within=30, what="JupyterLab")
+        watch = Watch(lab)
+        with watch.asking():
+            house.until({"service:app": "ready", "service:dies": "failed", "service:viewer": "failed"}, within=60)
+            house.until_phase("degraded")
+            watch.up()
+        assert all(watch.answers), "JupyterLab answers without a break"
         shown = " ".join(house.firstlight("status").stdout.split())
-        assert answers(f"http://127.0.0.1:{port}/api"), "JupyterLab stays up"
+        assert subprocess.run(["pgrep", "-f", "^sleep 4200"], capture_output=True, check=False).returncode == 1
         expected = {
             "hangs": ("degraded", "hangs could not be compiled: uv did not end in time", "pictures take twice as long"),
-            "eats": (
-                "degraded",
-                "and only 270 MB were free for it; use a machine with more memory",
-                "app goes without eats",
-            ),
             "nodes": (
                 "degraded",
                 "brute: moved fake-torch from 2.0 to 1.0; put back",
@@ -158,7 +171,9 @@ def test_everything_goes_wrong(tmp_path: Path, index: str, repos: Repositories, 
         blocked, viewer, dies = house.stage("next"), house.service("viewer"), house.service("dies")
         assert blocked.state == "blocked" and blocked.consequence and blocked.repair == "firstlight retry broken"
         assert viewer.consequence and viewer.repair == "firstlight retry broken"
-        assert "ended at once, last with: ImportError: No module named torch" in dies.message
+        # On a busy machine it lives long enough to count as one that ran and ended.
+        died = r"ended (at once|\d+ times within ten minutes), last with: ImportError: No module named torch"
+        assert re.match(died, dies.message)
         assert "dies failed: ended at once" in shown and "to repair: firstlight retry service:dies" in shown
         log = Path(house.paths.logs, "app.log").read_text()
         assert "started with\n" in log, "without the arguments of kernels that do not work"

@@ -7,7 +7,7 @@ import re
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,21 @@ from init.state import ENDED
 from manifests.load import Loaded
 from tests.waiting import until
 
-WORSE = re.compile(r"\b(WARN|WARNING|ERROR|CRIT|CRITICAL|FATAL)\b|Traceback \(most recent call last\)", re.IGNORECASE)
+WORSE = re.compile(
+    # Jupyter has one letter for a level: `[W 2026-01-01 00:00:00.000 ServerApp] `.
+    r"\b(?i:WARN|WARNING|ERROR|CRIT|CRITICAL|FATAL)\b|Traceback \(most recent call last\)|^\s*\[[WEC] [\d:.\- ]+\w*\]"
+)
+EXPECTED = (
+    # Its folder is only for the user that supervisord runs as.
+    "Server 'unix_http_server' running without any HTTP authentication checking",
+    # Platforms put their own TLS in front.
+    "The Jupyter server is listening on all IP addresses and not using encryption",
+    # Caddy's opinion of indentation.
+    "Caddyfile input is not formatted",
+)
+"""Lines that warn in every image, and why they may."""
+FIRST = ("supervisord", "jupyterlab", "portal", "init")
+"""The programs that every container starts with."""
 LOGS = "/var/log/supervisor"
 
 
@@ -108,20 +122,25 @@ class Machine:
         names = self.run("find", LOGS, "-type", "f").split()
         return {name.removeprefix(f"{LOGS}/"): self.run("cat", name) for name in names}
 
-    @cached_property
-    def boot_log(self) -> dict[str, str]:
-        """What the container and its three first programs had said when JupyterLab and the portal were up."""
-        first = ("supervisord", "jupyterlab", "portal", "init")
-        logs = {name: text for name, text in self.logs().items() if name.startswith(first)}
+    def first_logs(self, programs: tuple[str, ...] = FIRST) -> dict[str, str]:
+        """What the container and these programs have said so far."""
+        logs = {name: text for name, text in self.logs().items() if name.startswith(programs)}
         return {"docker logs": self.said(), **logs}
 
-    def complaints(self, allow: list[str]) -> list[str]:
-        """Lines of the boot log that warn or report an error, without those that match a pattern of `allow`."""
+    @cached_property
+    def boot_log(self) -> dict[str, str]:
+        """What they had said when JupyterLab and the portal were up."""
+        return self.first_logs()
+
+    def complaints(self, allow: Iterable[str] = (), logs: Mapping[str, str] | None = None) -> list[str]:
+        """Lines of the boot log, or of `logs`, that warn or report an error; but those that are expected or match a
+        pattern of `allow`."""
+        fine = (*EXPECTED, *allow)
         return [
             f"{name}: {line}"
-            for name, text in self.boot_log.items()
+            for name, text in (self.boot_log if logs is None else logs).items()
             for line in text.splitlines()
-            if WORSE.search(line) and not any(re.search(pattern, line) for pattern in allow)
+            if WORSE.search(line) and not any(re.search(pattern, line) for pattern in fine)
         ]
 
 
@@ -131,15 +150,13 @@ def started(
     loaded: Loaded,
     image: str,
     environment: Mapping[str, str] | None = None,
-    *,
-    keep: bool = False,
 ) -> Iterator[Machine]:
     """A container with a workspace of its own, once JupyterLab and the portal answer; both are removed afterwards."""
     name = f"firstlight-test-{loaded.manifest.name}-{secrets.token_hex(3)}"
     volume = client.volumes.create(name)
     container = None
     try:
-        container = containers.start(loaded, image, client=client, volume=name, env=environment, name=name, keep=keep)
+        container = containers.start(loaded, image, client=client, volume=name, env=environment, name=name)
         machine = Machine(container, loaded, image)
         manifest = loaded.manifest
         jupyter = machine.url(manifest.jupyter.port, "")

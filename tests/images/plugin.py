@@ -29,7 +29,7 @@ BUILT = ["demo", "comfyui-wan22", "visomaster"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "boot_log(allow): regular expressions of lines in the boot log that are no reason to fail"
+        "markers", "boot_log(allow): regular expressions of lines that this test makes a program say"
     )
 
 
@@ -56,13 +56,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[docker_sdk.DockerClient]:
-    """A client of this machine's Docker, which is installed and started if need be."""
-    done = subprocess.run([ROOT / "tests" / "machine.sh"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"tests with Docker cannot run here\n{done.stdout[-2000:]}{done.stderr[-2000:]}", pytrace=False)
+    """A client of this machine's Docker. An image's own tests take the one that answers; for the repository's it is
+    installed and started if need be, with all that they use besides."""
     from images import daemon
+    from images.trouble import Trouble
 
-    client = daemon.connect()
+    if MANIFEST not in os.environ:
+        done = subprocess.run([ROOT / "tests" / "machine.sh"], capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            pytest.fail(f"tests with Docker cannot run here\n{said}", pytrace=False)
+    try:
+        client = daemon.connect()
+    except Trouble as trouble:
+        pytest.fail(str(trouble), pytrace=False)
     yield client
     client.close()
 
@@ -85,7 +92,7 @@ def registry(docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def built(base: str) -> Callable[[str], str]:
+def built(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Builds an image by its manifest's name or path, once in a session; its reference."""
     done: dict[str, str] = {}
 
@@ -99,6 +106,7 @@ def built(base: str) -> Callable[[str], str]:
             loaded = load.load(name)
             # Compressing gigabytes that nobody pushes would be most of the time.
             compression = "zstd" if name == BUILT[0] else "uncompressed"
+            base = request.getfixturevalue("base")
             done[name] = engine.build(loaded, lock.read(loaded), base=base, sbom=False, compression=compression).tag
         return done[name]
 
@@ -121,12 +129,28 @@ def hub(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
 def container(
     request: pytest.FixtureRequest, built: Callable[[str], str], docker: docker_sdk.DockerClient, hub: Origin
 ) -> Iterator[Machine]:
-    """A container in which JupyterLab answers. Its models come from the hub, or are not fetched."""
+    """A container in which JupyterLab answers. Its models come from the hub, or are not fetched.
+
+    What it said until the end is looked at too. Of the runner that is so where the hub has all models: elsewhere its
+    stages depend on what this machine can reach.
+    """
     from manifests import load
-    from tests.images.machine import started
+    from tests.images.machine import FIRST, started
 
     loaded = load.load(request.param)
     served = {models.hf for models in loaded.manifest.models.sets.values()} <= set(hub.repos)
     environment = {"HF_ENDPOINT": hub.url} if served else {"MODEL_SETS": "none"}
     with started(docker, loaded, built(request.param), environment) as machine:
         yield machine
+        if served:
+            machine.settled()
+        programs = FIRST if served else FIRST[:-1]
+        if found := machine.complaints(_allowed(request), machine.first_logs(programs)):
+            pytest.fail("\n".join(["at its end the container's log complains", *found]), pytrace=False)
+
+
+def _allowed(request: pytest.FixtureRequest) -> list[str]:
+    """Lines that this container's tests make its programs say."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    own = [item for item in items if item.callspec.params.get("container") == request.param]
+    return [line for item in own for mark in item.iter_markers("boot_log") for line in mark.kwargs.get("allow", [])]

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.images.machine import Machine
+import json
+from collections.abc import Iterator
+
+import docker as docker_sdk
+import pytest
+
+from images import containers
+from tests.images.machine import Machine, started
+from tests.origin.demo import publish
+from tests.origin.server import Origin
 from tests.waiting import until
 
 
@@ -28,7 +37,34 @@ def test_models_are_whole_and_stand_under_their_names(container: Machine) -> Non
     assert container.run("find", "/workspace/models", "-name", "*.part").split() == []
 
 
-def test_the_app_asks_for_the_token(container: Machine) -> None:
-    port = container.loaded.manifest.services["lightbox"].port
+@pytest.fixture
+def held_back(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
+    """A hub of which nobody gets a byte of a model until its faults are cleared."""
+    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    with Origin(hosts=(gateway, gateway)) as origin:
+        publish(origin)
+        origin.fault("stall", server="cdn")
+        yield origin
+
+
+def test_jupyterlab_opens_while_models_are_still_on_their_way(
+    container: Machine, docker: docker_sdk.DockerClient, held_back: Origin
+) -> None:
+    manifest = container.loaded.manifest
+    port, page = manifest.services["lightbox"].port, {"Accept": "text/html"}
     assert port
-    assert container.get(port, "/").status in (302, 303, 401, 403)
+    with started(docker, container.loaded, container.image, {"HF_ENDPOINT": held_back.url}) as machine:
+        until(lambda: held_back.requests(server="cdn"), within=60, what="a model is asked for")
+        lab = machine.get(manifest.jupyter.port, "/lab", headers=machine.bearer())
+        assert (lab.status, "JupyterLab" in lab.body) == (200, True)
+        holding = machine.get(port, headers=machine.bearer() | page)
+        assert (holding.status, 'data-page="holding"' in holding.body) == (503, True)
+        state = json.loads(containers.inside(machine.container, "firstlight", "status", "--json")[1])
+        assert {stage["id"]: stage["state"] for stage in state["stages"]}["models:sketches"] == "running"
+        assert {service["id"]: service["state"] for service in state["services"]}["lightbox"] == "waiting"
+
+        held_back.clear()
+        until(lambda: machine.get(port, "/health", headers=machine.bearer()).status == 200, within=120)
+        assert machine.settled()["phase"] == "ready"
+        app = machine.get(port, headers=machine.bearer() | page)
+        assert (app.status, 'data-page="holding"' in app.body) == (200, False)

@@ -27,7 +27,9 @@ def words(built: Callable[[str], str], docker: docker_sdk.DockerClient, tmp_path
     image = built("demo")
     (tmp_path / "workspace").mkdir()
     volume = ["--volume", str(tmp_path / "workspace"), "--env", "MODEL_SETS=none"]
-    yield [sys.executable, str(ROOT / "buildkit.py"), "run", "demo", "--image", image, *volume]
+    # Started in the background, as by some CI, this session ignores SIGINT, and so would what it starts.
+    command = ["env", "--default-signal=INT", sys.executable, str(ROOT / "buildkit.py")]
+    yield [*command, "run", "demo", "--image", image, *volume]
     try:
         docker.containers.get(NAME).remove(force=True)
     except NotFound:

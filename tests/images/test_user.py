@@ -1,0 +1,70 @@
+"""An image that does not run as root: what is baked, what runs and what is kept belong to its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import docker as docker_sdk
+import pytest
+
+from init.paths import Paths
+from manifests import load
+from tests.images.machine import Machine, started
+
+MANIFEST = """\
+manifest: 1
+name: firstlight-try-user
+image: {base: "debian:trixie", user: maker}
+python: {envs: {app: {at: build}}}
+commands:
+  baked: {run: 'id -un >"$FIRSTLIGHT_DISK/baked"', env: app, at: build}
+  started: {run: 'id -un >"$FIRSTLIGHT_WORKSPACE/started"', needs: [baked]}
+services:
+  box: {command: 'python3 -m http.server --bind 127.0.0.1 {port}', port: 8188, needs: [started]}
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(
+    built: Callable[[str], str], docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Machine]:
+    path = tmp_path_factory.mktemp("user") / "firstlight-try-user.yaml"
+    path.write_text(MANIFEST)
+    image = built(str(path))
+    try:
+        with started(docker, load.load(str(path)), image) as running:
+            yield running
+    finally:
+        for tag in docker.images.get(image).tags:
+            docker.images.remove(tag, force=True)
+
+
+def test_the_image_names_its_user(machine: Machine) -> None:
+    assert machine.attributes["Config"]["User"] == "maker"
+
+
+def test_everything_becomes_ready_without_root(machine: Machine) -> None:
+    assert machine.settled()["phase"] == "ready", machine.said()
+    rows = machine.container.top(ps_args="-eo user:32,pid,args")["Processes"]
+    inside = machine.run("ps", "-eo", "user:32=,args=").splitlines()
+    assert len(rows) >= 5
+    assert {line.split()[0] for line in inside} == {"maker"}, inside
+
+
+def test_what_was_baked_and_what_is_kept_belong_to_the_user(machine: Machine) -> None:
+    machine.settled()
+    disk = Paths().disk
+    for place in (f"{disk}/baked", "/workspace/started"):
+        file = machine.host.file(place)
+        assert (file.user, file.content_string.strip()) == ("maker", "maker"), place
+    assert machine.host.file("/workspace/.firstlight/token").user == "maker"
+    places, but = [disk, "/workspace", "/var/log/supervisor", "/run/firstlight"], ["-path", Paths().home, "-prune"]
+    assert machine.run("find", *places, *but, "-o", "-user", "root", "-print").split() == []
+    assert machine.host.file("/opt/firstlight/plan.json").user == "root", "the user cannot rewrite the plan"
+
+
+def test_who_has_the_token_comes_in(machine: Machine) -> None:
+    machine.settled()
+    assert machine.get(8888, "/lab", headers=machine.bearer()).status == 200
+    assert machine.get(8188, "/").status == 401
+    assert machine.get(8188, "/", headers=machine.bearer()).status == 200
