@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = UV_NATIVE_TLS=1 $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r
 BUILDKIT := $(BIN)/python buildkit.py
 
 .PHONY: help setup demo check lock render build test push build-and-push run doctor bench lint format requirements docs clean
@@ -12,14 +13,18 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  IMAGE is a manifest's name; REGISTRY is HOST or HOST/PATH; BASE another base image than the manifest's."
 
-setup: .venv/ready ## a virtual environment with everything, from hashed requirements
+setup: .venv/ready ## a virtual environment for everything but tests, from hashed requirements
 
-.venv/ready: requirements-dev.txt
+.venv/ready: requirements.txt
 	@tests/machine.sh setup
 	@$(PYTHON) -m venv --clear .venv
 	@awk '/^[a-z]/ {on = /^uv==/} on' requirements.txt >.venv/uv.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
-	@UV_NATIVE_TLS=1 $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@$(INSTALL) requirements.txt
+	@touch $@
+
+.venv/tests: .venv/ready requirements-dev.txt
+	@$(INSTALL) requirements-dev.txt
 	@touch $@
 
 demo: setup ## the whole way on this machine, without Docker: stages, models from an own hub, an app
@@ -39,10 +44,10 @@ build: setup needs-IMAGE ## build IMAGE
 	@$(BUILDKIT) build $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(REGISTRY),--registry $(REGISTRY))
 
 ifdef IMAGE
-test: setup ## run the whole test suite, with Docker; with IMAGE, that image's tests
+test: .venv/tests ## run the whole test suite, with Docker; with IMAGE, that image's tests
 	@$(BUILDKIT) test $(IMAGE)
 else
-test: setup
+test: .venv/tests
 	@tests/machine.sh
 	@$(BIN)/python -u -m pytest $(TESTS)
 endif
@@ -50,7 +55,7 @@ endif
 push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests
 	@$(BUILDKIT) push $(IMAGE) --registry $(REGISTRY)
 
-build-and-push: setup needs-IMAGE needs-REGISTRY ## check, lock --check, build, test and push IMAGE
+build-and-push: .venv/tests needs-IMAGE needs-REGISTRY ## check, lock --check, build, test and push IMAGE
 	@$(BUILDKIT) check $(IMAGE)
 	@$(BUILDKIT) lock $(IMAGE) --check
 	@$(BUILDKIT) build $(IMAGE) --registry $(REGISTRY) $(if $(BASE),--base $(BASE))
@@ -63,16 +68,16 @@ run: setup needs-IMAGE ## start IMAGE and print its address
 doctor: setup ## say what this machine lacks
 	@$(BUILDKIT) doctor
 
-bench: setup ## measure, and write docs/benchmarks.md
+bench: .venv/tests ## measure, and write docs/benchmarks.md
 	@tests/machine.sh
 	@$(BIN)/python -m tests.bench
 
-lint: setup ## ruff and mypy
+lint: .venv/tests ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: setup ## bring the code into its form
+format: .venv/tests ## bring the code into its form
 	@$(BIN)/ruff check -q --fix-only .
 	@$(BIN)/ruff format .
 

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from argparse import Namespace as Options
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 sys.path.insert(0, str(ROOT))
 
-Options = argparse.Namespace
-REFUSED, INTERRUPTED = 78, 130
+INTERRUPTED = 130
 
 
 def check(o: Options) -> int:
@@ -43,19 +46,11 @@ def lock(o: Options) -> int:
 
 
 def render(o: Options) -> int:
-    from images import render as rendering
+    from images import render
     from manifests import load, lock
 
     loaded = load.load(o.name)
-    files = rendering.render(loaded, lock.read(loaded), base=o.base)
-    folder = Path(o.output or ROOT / "build" / loaded.manifest.name)
-    if o.diff:
-        text = rendering.diff(files, folder)
-        print(text, end="")
-        return 1 if text else 0
-    rendering.write(files, folder)
-    print(f"{folder}: {', '.join(sorted(files))}")
-    return 0
+    return render.run_render(loaded, lock.read(loaded), base=o.base, output=o.output, compare=o.diff)
 
 
 def build(o: Options) -> int:
@@ -112,11 +107,13 @@ def doctor(o: Options) -> int:
     return doctor.run_doctor(json=o.json)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> ArgumentParser:
+    import argparse
+
     parser = argparse.ArgumentParser(prog="buildkit.py", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(run: Callable[[Options], int], help: str, name: str | None = "NAME") -> argparse.ArgumentParser:
+    def verb(run: Callable[[Options], int], help: str, name: str | None = "NAME") -> ArgumentParser:
         command = verbs.add_parser(run.__name__, help=help, description=help)
         command.set_defaults(run=run)
         if name:
@@ -143,8 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     command = verb(build, "build the image with BuildKit")
     command.add_argument("--at", choices=["start", "build"], help="when set-up runs, instead of the manifest's `at`")
     command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
-    command.add_argument("--tag", metavar="TAG", help="tag instead of the lock's checksum")
-    command.add_argument("--registry", metavar="HOST/PATH", help="with --push: where to")
+    command.add_argument("--tag", metavar="TAG", help="another tag, beside the one that names the content")
+    command.add_argument("--registry", metavar="HOST/PATH", help="whose caches to use, and where --push goes")
     command.add_argument(
         "--push", action="store_true", help="push after the build, and after the tests that it has not passed yet"
     )
@@ -154,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--image", metavar="REF", help="image instead of the one built last")
     command = verb(push, "push a tested image")
     command.add_argument("--registry", metavar="HOST/PATH", required=True, help="where to")
-    command.add_argument("--tag", metavar="TAG", help="tag instead of the lock's checksum")
+    command.add_argument("--tag", metavar="TAG", help="tag instead of that of what was built last")
     command = verb(run, "start an image and print its address")
     command.add_argument("--local", action="store_true", help="on this host, without Docker")
     command.add_argument("--root", metavar="DIR", help="with --local: folder that everything goes below")
@@ -163,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="environment variable")
     command.add_argument("--gpus", action="store_true", help="with all GPUs")
     command.add_argument("--detach", action="store_true", help="leave it running")
-    command.add_argument("--port-offset", type=int, default=0, metavar="N", help="ports here: the image's plus N")
+    command.add_argument("--port-offset", type=int, metavar="N", help="ports here: the image's plus N")
     command = verb(doctor, "say what this machine lacks, and how to get it", name=None)
     command.add_argument("--json", action="store_true", help="machine-readable")
     return parser
@@ -177,8 +174,9 @@ def main(argv: list[str] | None = None) -> int:
         code: int = options.run(options)
         return code
     except Refused as refused:
-        print(refused, file=sys.stderr)
-        return REFUSED
+        from manifests import show
+
+        return show.told(refused.problems, json=getattr(options, "json", False))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

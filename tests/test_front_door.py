@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "manifest: 1\nname: mine\nimage: {base: debian:12}\ncommands: {a: {run: 'true', inputs: [here.txt]}}\n"
@@ -48,6 +53,27 @@ def test_refused_is_78_and_usage_is_2(outside: Path) -> None:
     assert buildkit(outside, "lock", "mine.yaml", "--check", "--update", "all")[0] == 2
 
 
+def test_a_machine_gets_problems_as_json(outside: Path) -> None:
+    (outside / "mine.yaml").write_text(MANIFEST + "titel: Mine\n")
+    problem = {"file": str(outside / "mine.yaml"), "line": 5, "column": 1, "end": 6}
+    problem |= {"severity": "error", "text": "unknown key `titel`", "hint": "did you mean `title`?"}
+    for words in (["check"], ["show"], ["show", "--origin"], ["lock"], ["lock", "--check"]):
+        code, said, complaint = buildkit(outside, words[0], "mine.yaml", "--json", *words[1:])
+        assert (code, complaint) == (78, "")
+        assert json.loads(said) == {"fine": [], "problems": [problem]}
+
+
+def test_a_machine_gets_a_broken_lock_and_a_missing_manifest_as_json(outside: Path) -> None:
+    (outside / "mine.lock.json").write_text("<<<<<<< ours\n")
+    code, said, complaint = buildkit(outside, "lock", "mine.yaml", "--json")
+    (problem,) = json.loads(said)["problems"]
+    assert (code, complaint, problem["line"]) == (78, "", 1)
+    assert problem["text"] == "the lock holds an unresolved merge conflict"
+    code, said, complaint = buildkit(outside, "show", "none.yaml", "--json")
+    (problem,) = json.loads(said)["problems"]
+    assert (code, complaint, problem["text"]) == (78, "", "there is no manifest none.yaml")
+
+
 def test_a_folder_that_cannot_be_written(outside: Path) -> None:
     code, said, complaint = buildkit(outside, "render", "mine.yaml", "-o", "here.txt")
     assert (code, said) == (1, "")
@@ -57,3 +83,55 @@ def test_a_folder_that_cannot_be_written(outside: Path) -> None:
 def test_the_repair_can_be_copied(outside: Path) -> None:
     code, said, _ = buildkit(outside, "lock", "mine.yaml", "--check")
     assert (code, said) == (1, "mine: pending lock: mine has none yet; run `./buildkit.py lock mine.yaml`\n")
+
+
+def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "git").write_text(f"#!/bin/sh\n: >{tmp_path}/asked\nexec /bin/sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    environ = os.environ | {"PATH": str(tmp_path), "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    command = ["/usr/bin/env", "--default-signal=INT", sys.executable, str(ROOT / "buildkit.py"), "doctor"]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until((tmp_path / "asked").exists, within=30)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=30)
+    assert (process.returncode, complaint) == (130, "")
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = [sys.executable, str(ROOT / "buildkit.py"), "schema"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    complaint = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(30), complaint) == (1, b"")
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--old-file=.venv/ready", "--old-file=.venv/tests", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_make_pushes_only_what_was_checked_and_tested() -> None:
+    done = make("--dry-run", "build-and-push", "IMAGE=demo", "REGISTRY=ghcr.io/me")
+    verbs = [line.partition("buildkit.py ")[2] for line in done.stdout.splitlines() if "buildkit.py" in line]
+    assert [verb.rstrip() for verb in verbs] == [
+        "check demo",
+        "lock demo --check",
+        "build demo --registry ghcr.io/me",
+        "test demo",
+        "push demo --registry ghcr.io/me",
+    ]
+    workflow = (ROOT / ".github" / "workflows").glob("*.yml")
+    assert any("make build-and-push IMAGE=" in file.read_text() for file in workflow)
+
+
+@pytest.mark.parametrize("name", ["IMAGE", "REGISTRY"])
+def test_make_says_what_it_needs_to_know(name: str) -> None:
+    done = make(f"needs-{name}")
+    assert done.returncode == 2
+    assert f"make: {name} is missing; hint: " in done.stderr
+
+
+def test_the_front_door_stays_small() -> None:
+    assert len((ROOT / "buildkit.py").read_text(encoding="utf-8").splitlines()) < 200
