@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -208,7 +209,8 @@ def test_kill_while_it_is_made(bench: Bench, torch: Index) -> None:
 
 
 def _until_there(runner: subprocess.Popen[bytes], folder: Path, pattern: str) -> None:
-    until(lambda: any(folder.glob(pattern)) or runner.poll() is not None, every=0.002)
+    # `glob.glob`, not `Path.glob`: folders of an attempt that was killed vanish while they are looked through.
+    until(lambda: glob.glob(str(folder / pattern)) or runner.poll() is not None, every=0.002)
 
 
 def test_a_notebook_kernel(bench: Bench, torch: Index) -> None:
