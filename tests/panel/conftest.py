@@ -11,11 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.lab.support import Place
+from tests.panel import servers
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "images"
+
+
+@pytest.fixture(scope="session")
+def newest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the JupyterLab of images, and the panel."""
+    return servers.environment(tmp_path_factory.mktemp("newest") / "env", servers.NEWEST)
+
+
+@pytest.fixture(scope="session")
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the oldest JupyterLab that the panel supports, and the panel."""
+    return servers.environment(tmp_path_factory.mktemp("oldest") / "env", servers.OLDEST)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "place")
 
 
 @pytest.fixture(scope="session")
