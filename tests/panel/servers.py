@@ -83,13 +83,13 @@ class Lab:
             *self.config,
         ]
         (self.home / "config.py").write_text("\n".join(lines))
-        bin = self.env / "bin"
-        argv = [str(bin / "python"), "-m", "jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1"]
+        programs = self.env / "bin"
+        argv = [str(programs / "python"), "-m", "jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1"]
         argv += [f"--port={self.port}", "--ServerApp.port_retries=0", f"--config={self.home / 'config.py'}"]
         environ = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "VIRTUAL_ENV"))},
             "HOME": str(self.home),
-            "PATH": os.pathsep.join([str(bin), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)]),
             **self.environ,
         }
         with (self.home / "log").open("ab") as out:

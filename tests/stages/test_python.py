@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
@@ -209,8 +208,13 @@ def test_kill_while_it_is_made(bench: Bench, torch: Index) -> None:
 
 
 def _until_there(runner: subprocess.Popen[bytes], folder: Path, pattern: str) -> None:
-    # `glob.glob`, not `Path.glob`: folders of an attempt that was killed vanish while they are looked through.
-    until(lambda: glob.glob(str(folder / pattern)) or runner.poll() is not None, every=0.002)
+    def there() -> bool:
+        try:
+            return any(folder.glob(pattern))
+        except FileNotFoundError:  # what an attempt that was killed has left is being removed
+            return False
+
+    until(lambda: there() or runner.poll() is not None, every=0.002)
 
 
 def test_a_notebook_kernel(bench: Bench, torch: Index) -> None:
