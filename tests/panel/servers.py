@@ -84,8 +84,9 @@ class Lab:
         ]
         (self.home / "config.py").write_text("\n".join(lines))
         programs = self.env / "bin"
-        argv = [str(programs / "python"), "-m", "jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1"]
-        argv += [f"--port={self.port}", "--ServerApp.port_retries=0", f"--config={self.home / 'config.py'}"]
+        argv = [str(programs / "python"), "-m", "jupyterlab", "--allow-root", "--no-browser"]
+        argv += ["--ServerApp.ip=127.0.0.1", f"--port={self.port}", "--ServerApp.port_retries=0"]
+        argv += [f"--config={self.home / 'config.py'}"]
         environ = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "VIRTUAL_ENV"))},
             "HOME": str(self.home),
