@@ -33,6 +33,13 @@ def test_jupyterlab_refuses_who_has_none(container: Machine, jupyter: int, path:
     assert container.token not in answer.headers.get("Location", "")
 
 
+def test_notebooks_run_in_the_manifest_s_environments_only(container: Machine, jupyter: int) -> None:
+    kernels = [name for name, env in container.loaded.manifest.python.envs.items() if env.kernel]
+    said = json.loads(container.get(jupyter, "/api/kernelspecs", headers=container.bearer()).body)
+    assert said["default"] == kernels[0] and kernels[0] in said["kernelspecs"]
+    assert set(said["kernelspecs"]) <= set(kernels), "JupyterLab's own environment is none of them"
+
+
 @pytest.mark.boot_log(allow=[r" 403 POST /api/contents ", "'_xsrf' argument missing from POST"])
 def test_xsrf_is_checked(container: Machine, jupyter: int) -> None:
     login = container.get(jupyter, "/login")
