@@ -9,25 +9,19 @@ from dataclasses import dataclass
 from math import inf, isinf
 from pathlib import Path
 
+from init import guess
 from init.graph import SERVICE, Graph
 from init.state import Snapshot
 
 FILE = "durations.json"
 UNKNOWN_SERVICE = 5.0
 """Seconds assumed for a service that was never timed: its part of the wait is small, no estimate at all is worse."""
-GUESS: Mapping[str, tuple[float, float]] = {
-    "python": (4.0, 240.0),
-    "git": (1.0, 40.0),
-    "nodes": (10.0, 300.0),
-    "kernel": (2.0, 1200.0),
-    "command": (0.2, 120.0),
-    "service": (1.0, 60.0),
-}
-"""Least and most seconds of what was never timed here, by kind of stage."""
 LINKS = (15e6, 400e6)
 """Bytes per second of a slow and of a fast rented machine's link, before a rate is known."""
 AGAIN, GOING = (0.8, 1.4), (0.9, 1.25)
 """What least and most are of a known duration, and of what bytes and rate say."""
+LONGER = (0.2, 0.25)
+"""What least and most are at least of the time passed: what nobody has timed is hardly over in this moment."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +97,16 @@ def remaining(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], now:
     return found
 
 
-def bounds(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], now: float) -> dict[str, Bounds]:
-    """Least and most seconds that each unfinished node still takes. `now` is Unix time."""
+def bounds(
+    graph: Graph,
+    snapshot: Snapshot,
+    known: Mapping[str, float],
+    now: float,
+    guesses: Mapping[str, guess.Guess] | None = None,
+) -> dict[str, Bounds]:
+    """Least and most seconds that each unfinished node still takes. `now` is Unix time; `guesses` are of what is not
+    known."""
+    guesses = guesses or {}
     stages = {stage.id: stage for stage in snapshot.stages}
     services = {SERVICE + service.id: service for service in snapshot.services}
     found: dict[str, Bounds] = {}
@@ -118,14 +120,20 @@ def bounds(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], now: fl
             left = max(0, stage.bytes_total - (stage.bytes_done or 0)) / stage.rate_bps
             found[key] = Bounds(left * GOING[0], left * GOING[1])
             continue
+        least_of_passed = 0.0
         if key in known:
             least, most = known[key] * AGAIN[0], known[key] * AGAIN[1]
         elif stage is not None and stage.bytes_total:
             left = stage.bytes_total - (stage.bytes_done or 0)
             least, most, elapsed = left / LINKS[1], left / LINKS[0], 0.0
         else:
-            least, most = GUESS.get(stage.kind if stage is not None else "service", GUESS["nodes"])
-        found[key] = Bounds(max(least - elapsed, 0.05 * least), max(most - elapsed, 0.25 * elapsed, 0.05 * most))
+            kind = stage.kind if stage is not None else "service"
+            least, most = guesses.get(key) or guess.KINDS.get(kind, guess.KINDS["command"])
+            least_of_passed = LONGER[0] * elapsed
+        found[key] = Bounds(
+            max(least - elapsed, 0.05 * least, least_of_passed),
+            max(most - elapsed, 0.05 * most, LONGER[1] * elapsed),
+        )
     return found
 
 
@@ -145,6 +153,14 @@ def chain(graph: Graph, left: Mapping[str, float]) -> list[str]:
     ends = {key: span.end for key, span in spans.items()}
     needs = {node.id: [need.id for need in node.needs] for node in graph.nodes.values()}
     return critical(ends, needs, max(goals, key=lambda key: ends[key]))
+
+
+def untimed(graph: Graph, snapshot: Snapshot, known: Mapping[str, float], left: Mapping[str, Bounds]) -> str | None:
+    """What makes the wait hard to tell: of the longest chain that may come, the longest that nothing is known about."""
+    rates = {stage.id for stage in snapshot.stages if stage.rate_bps}
+    may = chain(graph, {key: found.most for key, found in left.items()})
+    unknown = [key for key in may if key in left and key not in known and key not in rates]
+    return max(unknown, key=lambda key: left[key].most, default=None)
 
 
 def critical(ends: Mapping[str, float], needs: Mapping[str, list[str]], last: str) -> list[str]:

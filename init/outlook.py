@@ -7,10 +7,10 @@ import shutil
 import time
 from math import isinf, sqrt
 
-from init import eta
+from init import eta, guess
 from init.graph import Graph
 from init.headline import headline
-from init.paths import Paths
+from init.plan import Plan
 from init.state import Snapshot
 from init.store import Store
 
@@ -18,9 +18,10 @@ from init.store import Store
 class Outlook:
     """Belongs to the runner's own thread. `durations`: seconds of earlier starts, by node."""
 
-    def __init__(self, paths: Paths, durations: dict[str, float], graph: Graph, snapshot: Snapshot, store: Store):
-        self._paths, self._durations, self._graph = paths, durations, graph
+    def __init__(self, plan: Plan, durations: dict[str, float], graph: Graph, snapshot: Snapshot, store: Store):
+        self._paths, self._durations, self._graph = plan.paths, durations, graph
         self._snapshot, self._store = snapshot, store
+        self._guesses = guess.of(plan)
         self._changed = False
 
     def remember(self, key: str, took: float) -> None:
@@ -34,7 +35,7 @@ class Outlook:
             return 1.0
         if span is None:
             return self._snapshot.progress
-        passed, left = now - self._snapshot.boot.started, (span[0] + span[1]) / 2
+        passed, left = now - self._snapshot.boot.started, _middle(eta.Bounds(*span))
         share = min(0.99, passed / max(0.1, passed + left))
         before = self._snapshot.progress if self._snapshot.progress < 1.0 else 0.0
         return round(max(share, before), 3)
@@ -48,7 +49,7 @@ class Outlook:
     def predict(self) -> None:
         """Put into the state what is foreseen now, before anything has begun: the middle between least and most."""
         now = time.time()
-        left = eta.bounds(self._graph, self._snapshot, self._durations, now)
+        left = eta.bounds(self._graph, self._snapshot, self._durations, now, self._guesses)
         spans = eta.simulate(self._graph, {key: _middle(found) for key, found in left.items()})
         passed = now - self._snapshot.boot.started
         foreseen = {
@@ -62,7 +63,7 @@ class Outlook:
         """Put into the state what is left."""
         now, graph, snapshot = time.time(), self._graph, self._snapshot
         left = eta.remaining(graph, snapshot, self._durations, now)
-        bounds = eta.bounds(graph, snapshot, self._durations, now)
+        bounds = eta.bounds(graph, snapshot, self._durations, now, self._guesses)
         span = eta.range_until_ready(graph, bounds) if snapshot.phase == "starting" else None
         self._store.estimate(
             eta_s=eta.until_ready(graph, left),
@@ -72,7 +73,7 @@ class Outlook:
         )
         for key, state in graph.state.items():
             self._store.waits(key, graph.unmet(key) if state == "waiting" else [])
-        self._store.headline(headline(snapshot))
+        self._store.headline(headline(snapshot, eta.untimed(graph, snapshot, self._durations, bounds)))
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self._paths.workspace).free
             files = [file for file in self._snapshot.files if file.state not in ("done", "skipped")]

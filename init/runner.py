@@ -47,7 +47,7 @@ class Runner:
             self.redactor.add(access.current(plan.paths))
         self.snapshot = standing.snapshot(plan, environ)
         self.store = Store(self.snapshot, plan.paths.state, Path(plan.paths.run), self.redactor)
-        self.outlook = Outlook(plan.paths, durations, self.graph, self.snapshot, self.store)
+        self.outlook = Outlook(plan, durations, self.graph, self.snapshot, self.store)
         self.sets = Sets(plan, environ, self.store)
         self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.running: dict[str, Attempt] = {}

@@ -33,13 +33,31 @@ def stage(id: str, state: str, **fields: Any) -> StageState:
         ([240.0, 540.0], "Lightbox in 4 to 9 min"),
         ([30.0, 100.0], "Lightbox in 30 s to 2 min"),
         ([3000.0, 6000.0], "Lightbox in 50 min to 1 h 40 min"),
-        ([20.0, 1500.0], "Lightbox in up to 25 min"),
+        ([2.0, 150.0], "Lightbox in up to 2 min"),
+        ([20.0, 1500.0], "Lightbox in 20 s or more"),
         ([0.0, 2.0], "Lightbox in about 2 s"),
         (None, "Lightbox is being set up: 1 of 2 steps done"),
     ],
 )
 def test_a_wait_is_told_as_well_as_it_is_known(span: list[float] | None, words: str) -> None:
     assert headline(snapshot("waiting", stage("a", "done"), stage("b", "running"), eta_range=span)) == Headline(words)
+
+
+@pytest.mark.parametrize(
+    ("untimed", "why"),
+    [
+        ("a", ": A for the first time"),
+        ("m", ": how fast the link is shows soon"),
+        ("service:app", ": its start for the first time"),
+        ("gone", ""),
+    ],
+)
+def test_what_makes_the_wait_hard_to_tell_is_named(untimed: str, why: str) -> None:
+    models = StageState("m", "models", "Models", [], "running")
+    found = snapshot("waiting", stage("a", "running"), models, eta_range=[20.0, 1500.0])
+    assert headline(found, untimed) == Headline(f"Lightbox in 20 s or more{why}")
+    found.eta_range = [20.0, 30.0]
+    assert headline(found, untimed) == Headline("Lightbox in about 25 s")
 
 
 def test_ready() -> None:

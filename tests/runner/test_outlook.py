@@ -19,12 +19,6 @@ def one(kind: str = "command", **fields: object) -> tuple[Graph, Snapshot]:
     return Graph({"a": Node("a")}), Snapshot("demo", "Demo", Boot("b", 0.0), stages=[stage])
 
 
-def test_what_was_never_timed_has_wide_bounds() -> None:
-    graph, snapshot = one("kernel")
-    found = eta.bounds(graph, snapshot, {}, 100.0)["a"]
-    assert (found.least, found.most) == eta.GUESS["kernel"]
-
-
 def test_an_earlier_start_narrows_them_and_time_passes() -> None:
     graph, snapshot = one(started=90.0)
     graph.started("a")
