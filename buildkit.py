@@ -107,6 +107,16 @@ def doctor(o: Options) -> int:
     return doctor.run_doctor(json=o.json)
 
 
+def deploy(o: Options) -> int:
+    from images import records
+    from manifests import load, lock
+    from targets import deploying
+
+    loaded = load.load(o.name)
+    image = o.image or records.pushed(loaded.manifest.name)
+    return deploying.run_deploy(loaded, lock.read(loaded), o.to, image, apply=o.apply, json=o.json)
+
+
 def _parser() -> ArgumentParser:
     import argparse
 
@@ -161,6 +171,13 @@ def _parser() -> ArgumentParser:
     command.add_argument("--gpus", action="store_true", help="with all GPUs")
     command.add_argument("--detach", action="store_true", help="leave it running")
     command.add_argument("--port-offset", type=int, metavar="N", help="ports here: the image's plus N")
+    command = verb(deploy, "make or update an image's template at a platform")
+    command.add_argument("--to", required=True, choices=["runpod"], help="the platform")
+    command.add_argument("--image", metavar="REF", help="image instead of the one pushed last from here")
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only say what would change (the default)")
+    what.add_argument("--apply", action="store_true", help="change it")
+    command.add_argument("--json", action="store_true", help="machine-readable")
     command = verb(doctor, "say what this machine lacks, and how to get it", name=None)
     command.add_argument("--json", action="store_true", help="machine-readable")
     return parser

@@ -15,7 +15,7 @@ from typing import Any
 
 from images import daemon, progress, remedies
 from images.daemon import Builder
-from images.trouble import Trouble
+from manifests.trouble import Trouble
 
 SBOM_GENERATOR = "docker/buildkit-syft-scanner:stable-1"
 SECRETS = {"hf_token": "HF_TOKEN", "civitai_token": "CIVITAI_TOKEN"}

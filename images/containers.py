@@ -18,8 +18,8 @@ from docker.models.containers import Container
 from docker.types import DeviceRequest, Mount
 
 from images import daemon, dockerfile, hostports
-from images.trouble import Trouble
 from manifests.load import Loaded
+from manifests.trouble import Trouble
 
 HOST = hostports.HOST
 LABEL = "firstlight.image"

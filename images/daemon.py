@@ -14,8 +14,8 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image
 
 from images import dockerfile
-from images.trouble import Trouble
 from manifests.load import Loaded
+from manifests.trouble import Trouble
 
 OLDEST_DOCKER = (23,)
 OLDEST_BUILDX = (0, 13)

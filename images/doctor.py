@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from images import daemon
-from images.trouble import Trouble
+from manifests.trouble import Trouble
 
 Severity = Literal["ok", "warning", "error"]
 SETUP = "`tests/machine.sh demo` installs it on Debian and Ubuntu"

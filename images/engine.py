@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from images import buildx, content, daemon, doctor, layers
-from images.trouble import Trouble, told
 from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
+from manifests.trouble import Trouble, told
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Collection, Iterator
 
-from images.trouble import Trouble
+from manifests.trouble import Trouble
 
 HOST = "127.0.0.1"
 TRIES = 20

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from images import content, daemon, records
-from images.trouble import Trouble, told
 from manifests.load import Loaded
+from manifests.trouble import Trouble, told
 
 PUSHED = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
@@ -187,6 +187,7 @@ def push(
         )
     seconds = time.monotonic() - began
     size = f", {transfer.total / 1e6:.0f} MB at {transfer.total / 1e6 / seconds:.1f} MB/s" if transfer.total else ""
+    records.remember_push(loaded.manifest.name, f"{reference}@{arrived}")
     print(f"pushed {reference}@{arrived} in {seconds:.1f} s{size}", file=out, flush=True)
     return Pushed(reference, arrived)
 

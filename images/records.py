@@ -1,4 +1,4 @@
-"""What this checkout remembers of images: which ones passed their tests."""
+"""What this checkout remembers of images: which ones passed their tests, and where each was pushed last."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTED = ROOT / ".cache" / "tested.json"
+PUSHED = ROOT / ".cache" / "pushed.json"
 
 
 def identity(image: dict[str, Any]) -> str:
@@ -27,9 +28,9 @@ def identity(image: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def _read() -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(TESTED.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -37,23 +38,33 @@ def _read() -> dict[str, Any]:
 
 def tested(image: dict[str, Any]) -> dict[str, Any] | None:
     """When and with which tests this image passed; None when it never did."""
-    return _read().get(identity(image))
+    return _read(TESTED).get(identity(image))
 
 
 def remember(image: dict[str, Any], name: str, tests: list[str]) -> None:
     """Write down that this image passed `tests`."""
-    _change(identity(image), {"image": name, "tests": tests, "passed": time.time()})
+    _change(TESTED, identity(image), {"image": name, "tests": tests, "passed": time.time()})
 
 
 def forget(image: dict[str, Any]) -> None:
     """Take back what was remembered: the image failed."""
-    _change(identity(image), None)
+    _change(TESTED, identity(image), None)
 
 
-def _change(key: str, entry: dict[str, Any] | None) -> None:
-    entries = {k: v for k, v in _read().items() if k != key} | ({key: entry} if entry else {})
-    TESTED.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=TESTED.parent)
+def pushed(name: str) -> str | None:
+    """`REGISTRY/NAME:TAG@DIGEST` of the manifest's image that was pushed last from here; None: none was."""
+    reference = _read(PUSHED).get(name, {}).get("reference")
+    return reference if isinstance(reference, str) else None
+
+
+def remember_push(name: str, reference: str) -> None:
+    _change(PUSHED, name, {"reference": reference, "pushed": time.time()})
+
+
+def _change(path: Path, key: str, entry: dict[str, Any] | None) -> None:
+    entries = {k: v for k, v in _read(path).items() if k != key} | ({key: entry} if entry else {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(entries, file, indent=1, sort_keys=True)
-    Path(name).replace(TESTED)
+    Path(name).replace(path)

@@ -13,9 +13,9 @@ from docker.models.containers import Container
 
 from images import containers, daemon
 from images.containers import HOST, published, wait_for
-from images.trouble import Trouble, told
 from init import address
 from manifests.load import Loaded
+from manifests.trouble import Trouble, told
 
 JUPYTER_WITHIN = 120.0
 """Seconds until JupyterLab has to answer."""

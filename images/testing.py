@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from images import daemon, records
-from images.trouble import Trouble, told
 from manifests.load import Loaded
 from manifests.problems import alike
+from manifests.trouble import Trouble, told
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests" / "images"

@@ -390,6 +390,10 @@ class RunPod(Section):
     """Container disk; without it derived."""
     volume: Size | None = None
     """Volume; without it derived from the models."""
+    env: dict[EnvName, Text] = {}
+    """Environment variables of the template."""
+    secrets: dict[EnvName, Id] = {}
+    """Environment variables that come from RunPod's secrets: the secret's name by variable."""
 
 
 class Vast(Section):

@@ -15,9 +15,9 @@ import docker as docker_sdk
 import pytest
 
 from images import buildx, content, daemon, engine, push, records, render
-from images.trouble import Trouble
 from manifests import load, lock
 from manifests.load import Loaded
+from manifests.trouble import Trouble
 from tests.images.registry import Registry
 
 MADE = """

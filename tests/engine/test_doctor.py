@@ -11,7 +11,7 @@ import pytest
 
 from images import daemon, doctor
 from images.doctor import Finding
-from images.trouble import Trouble
+from manifests.trouble import Trouble
 
 
 def found(findings: list[Finding], subject: str) -> Finding:

@@ -13,8 +13,8 @@ import docker as docker_sdk
 import pytest
 
 from images import buildx, daemon, engine, remedies, render
-from images.trouble import Trouble
 from manifests import load, lock
+from manifests.trouble import Trouble
 from tests.images.registry import Registry
 
 OWN = daemon.Builder((0, 13), "docker", True)

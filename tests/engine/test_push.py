@@ -11,8 +11,8 @@ import docker as docker_sdk
 import pytest
 
 from images import daemon, push, records
-from images.trouble import Trouble
 from manifests import load
+from manifests.trouble import Trouble
 from tests.images.registry import Registry
 
 Login = pytest.MonkeyPatch

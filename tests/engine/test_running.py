@@ -16,9 +16,9 @@ import pytest
 from docker.models.containers import Container
 
 from images import containers, daemon, hostports, running
-from images.trouble import Trouble
 from manifests import load
 from manifests.load import Loaded
+from manifests.trouble import Trouble
 from tests.ports import free_port
 from tests.waiting import until
 

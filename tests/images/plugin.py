@@ -59,7 +59,7 @@ def docker() -> Iterator[docker_sdk.DockerClient]:
     """A client of this machine's Docker. An image's own tests take the one that answers; for the repository's it is
     installed and started if need be, with all that they use besides."""
     from images import daemon
-    from images.trouble import Trouble
+    from manifests.trouble import Trouble
 
     if MANIFEST not in os.environ:
         done = subprocess.run([ROOT / "tests" / "machine.sh"], capture_output=True, text=True, check=False)

@@ -1,0 +1,1 @@
+"""Where an image runs: platforms, and what they are told."""

@@ -1,0 +1,117 @@
+"""What a machine must have for an image: disk, volume, ports, the driver. Pure; the lock has the sizes."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from manifests import expand
+from manifests.lock import Lock
+from manifests.model import Manifest, ModelSet
+
+GB = 10**9
+GROUND = 6
+"""GB of a container's disk for logs, caches and what users install."""
+STAGE = {"python": 3, "git": 1, "nodes": 6, "kernel": 3, "command": 1}
+"""GB that a stage leaves on the container's disk, by kind."""
+TORCH = 12
+"""GB of an environment with PyTorch and its CUDA libraries."""
+UNKNOWN = 2
+"""GB that a model file is taken for whose size nobody has looked up."""
+OUTPUTS = 20
+"""GB of a volume for what users make, and for compiled wheels."""
+VERSIONS = ["11.8"] + [f"12.{minor}" for minor in (0, 1, 2, 3, 4, 5, 6, 8, 9)] + [f"13.{minor}" for minor in range(4)]
+"""CUDA releases so far, as drivers report them."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a size, and whose it is."""
+
+    what: str
+    size: int
+    """GB."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    disk: list[Share]
+    """The container's own disk."""
+    volume: list[Share]
+    """The workspace."""
+    cuda: str | None
+    """The least CUDA release that the driver must support, `12.8`; None: no GPU is needed."""
+    http: list[int]
+    """Ports with pages, JupyterLab's first."""
+    unknown: int
+    """Model files of unknown size, among those of the volume."""
+
+
+def of(manifest: Manifest, lock: Lock) -> Needs:
+    chosen = {name: models for name, models in manifest.models.sets.items() if models.default or models.required}
+    sizes = [_sizes(models, lock) for models in chosen.values()]
+    return Needs(
+        disk=_disk(manifest),
+        volume=_volume(dict(zip(chosen, sizes, strict=True))),
+        cuda=_cuda(manifest),
+        http=_ports(manifest),
+        unknown=len({path for found in sizes for path, size in found.items() if size is None}),
+    )
+
+
+def total(shares: list[Share]) -> int:
+    """GB, rounded up to tens."""
+    return math.ceil(sum(share.size for share in shares) / 10) * 10
+
+
+def drivers(cuda: str) -> list[str]:
+    """CUDA releases, as drivers report them, that run what was built for `cuda`."""
+    return [version for version in VERSIONS if _numbers(version) >= _numbers(cuda)]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _disk(manifest: Manifest) -> list[Share]:
+    found = [Share("logs, caches, what users install", GROUND)]
+    for stage in expand.stages(manifest):
+        if stage.at == "build" or stage.kind == "models":
+            continue
+        env = manifest.python.envs.get(stage.id)
+        cuda = env is not None and any(re.match(r"torch\b", package) for package in env.packages)
+        found.append(Share(stage.id, TORCH if cuda else STAGE[stage.kind]))
+    return found
+
+
+def _sizes(models: ModelSet, lock: Lock) -> dict[str, int | None]:
+    """Bytes by destination."""
+    found = {}
+    for file in expand.files(models):
+        found[file.destination] = file.size if file.size is not None else lock.file(file.url, file.revision).size
+    return found
+
+
+def _volume(sets: dict[str, dict[str, int | None]]) -> list[Share]:
+    """A file that several sets have counts once."""
+    shares, counted = [], set[str]()
+    for name, sizes in sets.items():
+        own = [UNKNOWN * GB if size is None else size for path, size in sizes.items() if path not in counted]
+        counted |= set(sizes)
+        shares.append(Share(name, math.ceil(sum(own) / GB)))
+    return [*shares, Share("outputs, compiled wheels", OUTPUTS)]
+
+
+def _cuda(manifest: Manifest) -> str | None:
+    """From the base image's name, and from builds such as `torch==2.11.0+cu128`: the latest counts."""
+    found = re.findall(r"\bcuda:(\d+)\.(\d+)", manifest.image.base)
+    for env in manifest.python.envs.values():
+        for text in [*env.packages, *env.index]:
+            found += re.findall(r"\bcu(\d\d)(\d)\b", text)
+    return ".".join(map(str, max((int(major), int(minor)) for major, minor in found))) if found else None
+
+
+def _ports(manifest: Manifest) -> list[int]:
+    services = [service.port for service in manifest.services.values() if service.port is not None]
+    return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, *services, manifest.portal.port]))
