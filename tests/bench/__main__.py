@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.table import Section, machine
 
-SECTIONS = ["lab", "graph", "downloads", "warm", "footprint"]
+SECTIONS = ["lab", "panel", "graph", "downloads", "warm", "footprint"]
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks
 

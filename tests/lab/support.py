@@ -79,7 +79,10 @@ class Place:
             server.close()
 
 
-def snapshot_with(files: int = 0, **changes: Any) -> state.Snapshot:
+def snapshot_with(files: int | list[state.FileState] = 0, **changes: Any) -> state.Snapshot:
+    """`files`: themselves, or how many."""
+    if isinstance(files, int):
+        files = [state.FileState(f"unet/{n}.safetensors", "big", "fetching", n, 10**9) for n in range(files)]
     stages = [
         state.StageState("nodes", "nodes", "Custom nodes", [], "done", started=1000.0, ended=1004.5),
         state.StageState("models:big", "models", "Big models", ["nodes"], "running", started=1004.5, message="aria2"),
@@ -91,7 +94,7 @@ def snapshot_with(files: int = 0, **changes: Any) -> state.Snapshot:
             "boot": state.Boot("b1", 1000.0),
             "stages": stages,
             "services": [state.ServiceState("app", "App", ["nodes"])],
-            "files": [state.FileState(f"unet/{n}.safetensors", "big", "fetching", n, 10**9) for n in range(files)],
+            "files": files,
             "updated": time.time(),
             **changes,
         },

@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab.support import Place
 from tests.panel import servers
+from tests.panel.browsers import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -40,20 +41,13 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    from playwright.sync_api import sync_playwright
-
+    """Chromium, installed where it is missing."""
     if shutil.which("chromium") is None:
         done = subprocess.run([ROOT / "tests" / "machine.sh"], capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.fail(f"tests with a browser cannot run here\n{done.stderr[-2000:]}", pytrace=False)
-    with sync_playwright() as playwright:
-        quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-        started = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", *quiet]
-        )
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
