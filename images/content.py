@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from images import render, shipped
+from manifests.trouble import Trouble
 
 LABEL = "io.firstlight.content"
 DIGITS = 12
@@ -34,12 +36,22 @@ def of(image: Mapping[str, Any]) -> tuple[list[str], str]:
 
 
 def held(reference: str) -> tuple[list[str], str] | None:
-    """The same of what a registry has under this name; None when it has nothing, or no single image."""
+    """The same of what a registry has under this name; None when it has nothing; nothing in common with any image when
+    it has several (for other platforms). Raises Trouble: it cannot be asked."""
     argv = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Image}}", reference]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    data = json.loads(done.stdout) if done.returncode == 0 else {}
+    if done.returncode != 0:
+        if re.search(r"not found|manifest unknown|name unknown|does not exist", done.stderr, re.IGNORECASE):
+            return None
+        last = done.stderr.strip().splitlines()[-1:]
+        raise Trouble(
+            f"whether the registry has {reference} already cannot be seen",
+            "".join(last),
+            "`docker login HOST` with a user who may read there; if it does not answer, try again",
+        )
+    data = json.loads(done.stdout)
     if not isinstance(data, dict) or "rootfs" not in data:
-        return None
+        return [], ""
     return list(data["rootfs"]["diff_ids"]), _label(data.get("config"))
 
 

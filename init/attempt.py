@@ -10,18 +10,15 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from init import record, workplace
 from init.lines import span
-from init.plan import FileSpec, ModelsSpec, Plan, Stage
+from init.plan import ModelsSpec, Plan, Stage
 from init.record import Record
 from init.redact import Redactor
 from init.stages import Handler
 from init.stages.context import Outcome, StageFailed
-
-if TYPE_CHECKING:
-    from init.fetch.ledger import Line
 
 LATE = 15.0
 """Seconds after its deadline at which a handler that is busy without a child is told to give up."""
@@ -104,7 +101,7 @@ class Attempt:
             if not failure.retry or attempt >= attempts:
                 return self._failed(failure, text)
             wait = self.pause(attempt)
-            self.tell(message=f"attempt {attempt} of {attempts} failed: {text}; again in {wait:.0f} s", rate_bps=None)
+            self._tell(message=f"attempt {attempt} of {attempts} failed: {text}; again in {wait:.0f} s", rate_bps=None)
             if self.cancel.wait(wait):
                 raise Interrupted
             attempt += 1
@@ -135,7 +132,7 @@ class Attempt:
             if known and known.fingerprint == fingerprint and self.part is None and intact(self.plan, self.stage):
                 return End(known.state, known.message, known.consequence, known.result, self._mark(known))
             record.drop(self.plan, self.stage)
-            self.tell(state="running", attempt=attempt, message="")
+            self._tell(state="running", attempt=attempt, message="")
             if timed:
                 late.start()
             outcome = self.handler.run(context)
@@ -205,12 +202,14 @@ class Attempt:
         rate: float | None = None,
         verifying: bool = False,
     ) -> None:
-        # Whoever took the stage back has said how it stands: a late word must not set it at work again.
-        if self._over or self.cancel.is_set():
-            return
         told = {"message": message, "bytes_done": done, "bytes_total": total, "rate_bps": rate}
         changes: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-        self.tell(state="verifying" if verifying else "running", **changes)
+        self._tell(state="verifying" if verifying else "running", **changes)
+
+    def _tell(self, **changes: Any) -> None:
+        # Whoever took the stage back has said how it stands: a late word must not set it at work again.
+        if not (self._over or self.cancel.is_set()):
+            self.tell(**changes)
 
     def _write_traceback(self, log: Path) -> None:
         try:
@@ -229,11 +228,7 @@ def intact(plan: Plan, stage: Stage) -> bool:
     from init.fetch.ledger import Ledger
 
     ledger = Ledger(plan.paths.state)
-    return all(_vouched(ledger.current(plan.models, file.path), file) for file in stage.spec.files)
-
-
-def _vouched(line: Line | None, file: FileSpec) -> bool:
-    return line is not None and file.size in (None, line.size) and file.sha256 in (None, line.sha256)
+    return all(ledger.vouches(plan.models, file) for file in stage.spec.files)
 
 
 def _sentence(failure: StageFailed) -> str:

@@ -46,10 +46,10 @@ def main(argv: Sequence[str] = ()) -> int:
         return _refuse(f"{supervisord} is not there", "build the image again")
     command = ["setpriv", "--pdeathsig", "KILL", "--", str(control / "bin" / "python"), "-I", str(supervisord)]
     command += ["-n", "-c", str(etc / "supervisord.conf"), *(["-u", "root"] if os.geteuid() == 0 else [])]
-    return _keep(command, Path(paths.run, "supervisor.sock"), token)
+    return keep(command, Path(paths.run, "supervisor.sock"), token)
 
 
-def _keep(command: list[str], sock: Path, token: str) -> int:
+def keep(command: list[str], sock: Path, token: str) -> int:
     """Run supervisord until it ends by itself or was asked to; after a kill it starts again. Gives its exit code."""
     child, asked, said = 0, False, False
 
@@ -65,6 +65,9 @@ def _keep(command: list[str], sock: Path, token: str) -> int:
     while True:
         sock.unlink(missing_ok=True)
         child = os.posix_spawnp(command[0], command, os.environ)
+        if asked:
+            # The signal came while there was nobody to pass it on to.
+            os.kill(child, signal.SIGTERM)
         if not said:
             # Meanwhile supervisord loads.
             _say_where(token)

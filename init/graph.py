@@ -85,6 +85,7 @@ class Graph:
 
     def ended(self, id: str, state: NodeStatus) -> list[str]:
         """Note how `id` ended; the ids that are blocked by it now."""
+        self.held.discard(id)
         self.state[id] = state
         return self._block()
 

@@ -106,15 +106,19 @@ class Sets:
         return found
 
     def _there(self, spec: ModelsSpec) -> tuple[int, int]:
-        """Bytes and number of the files of a set that nobody fetches; looked at once, as volumes may be slow."""
+        """Bytes of the files of a set that nobody fetches, and how many of them the ledger vouches for; looked at
+        once, as volumes may be slow."""
         if spec.set not in self._found:
-            sizes = []
+            from init.fetch.ledger import Ledger
+
+            ledger, sizes, verified = Ledger(self._plan.paths.state), [], 0
             for file in spec.files:
                 with contextlib.suppress(OSError):
                     there = (self._plan.models / file.path).stat().st_size
                     if file.size in (None, there):
                         sizes.append(there)
-            self._found[spec.set] = sum(sizes), len(sizes)
+                        verified += ledger.vouches(self._plan.models, file)
+            self._found[spec.set] = sum(sizes), verified
         return self._found[spec.set]
 
     def drop(self, spec: ModelsSpec, others: Iterable[ModelsSpec], delete: bool) -> int:

@@ -92,7 +92,7 @@ class SetState:
     bytes_total: int | None
     bytes_have: int = 0
     verified: int = 0
-    """Files that are in place."""
+    """Files that are in place and are what their hashes say."""
     default: bool = False
     required: bool = False
     selected: bool = False

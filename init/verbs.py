@@ -1,8 +1,8 @@
 """What one may ask of the runner while it runs: requests of its socket, one JSON object a line.
 
 `{"do": "state"}`; `{"do": "retry", "stage": ID}`, where `service:ID` starts a service again, also one that runs;
-`{"do": "models.add", "set": NAME}`; `{"do": "models.drop", "set": NAME, "delete": true}`. The answer is
-`{"ok": true, "message": …}` (`state` for the first), or `{"ok": false, "error": …}`.
+`{"do": "models.add", "set": NAME}`, and so `models.pause` and `models.resume`; `{"do": "models.drop", "set": NAME,
+"delete": true}`. The answer is `{"ok": true, "message": …}` (`state` for the first), or `{"ok": false, "error": …}`.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ class Verbs:
                 return f"{key} waits for {cause}: {self._retry({'stage': cause})}"
         if state == "running":
             raise Refused(f"{key} is at work already; `firstlight logs {key} -f` shows how far it is")
+        stage = runner.plan.stage(key)
+        if key in runner.graph.held and isinstance(stage.spec, ModelsSpec):
+            return self._resume({"set": stage.spec.set})
         if state == "waiting":
             waits = ", ".join(runner.graph.unmet(key)) or "a free place"
             raise Refused(f"{key} has not started yet: it waits for {waits}")
-        stage = runner.plan.stage(key)
         if state == "skipped" and isinstance(stage.spec, ModelsSpec):
             return self._add({"set": stage.spec.set})
         record.drop(runner.plan, stage)
@@ -92,6 +94,8 @@ class Verbs:
         name = str(request["set"])
         runner.sets.changes.add(name)
         self._keep()
+        if stage.id in runner.graph.held:
+            return self._resume(request)
         if runner.graph.state[stage.id] != "skipped":
             return f"{name} is selected already: {runner.store.get_stage(stage.id).state}"
         assert isinstance(stage.spec, ModelsSpec)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from init.fetch.lease import kernel
+from init.plan import FileSpec
 
 SCHEMA = "firstlight.ledger/1"
 
@@ -67,6 +68,11 @@ class Ledger:
             if (found.st_size, found.st_mtime_ns) == (line.size, line.mtime_ns):
                 return line
         return None
+
+    def vouches(self, root: Path, file: FileSpec) -> bool:
+        """Whether a file is the one that was wanted, and has been verified."""
+        line = self.current(root, file.path)
+        return line is not None and file.size in (None, line.size) and file.sha256 in (None, line.sha256)
 
     def put(self, path: str, line: Line) -> None:
         with self._lock:

@@ -125,7 +125,8 @@ def _row(item: Mapping[str, Any], now: float) -> Row:
 def _set(item: Mapping[str, Any]) -> Row:
     have, total = _number(item.get("bytes_have")), _number(item.get("bytes_total"))
     words = [f"{size(have or 0)} of {size(total)}" if total is not None else size(have or 0)]
-    words += ["verified"] if item.get("verified") is True else []
+    verified, files = _number(item.get("verified")), _number(item.get("files"))
+    words += ["verified"] if verified and files and verified >= files else []
     words += [_text(item.get("license"))]
     state = "paused" if item.get("paused") is True else "selected" if item.get("selected") is True else ""
     notes = tuple(filter(None, [_text(item.get("problem"))]))

@@ -158,7 +158,7 @@ def test_everything_goes_wrong(tmp_path: Path, index: str, repos: Repositories, 
             ),
             "broken": (
                 "failed",
-                "sh ended with 3 at once: error: no luck",
+                "error: no luck",
                 "Viewer cannot start; JupyterLab and everyth",
             ),
         }

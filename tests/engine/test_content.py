@@ -133,6 +133,21 @@ def test_without_a_tag_what_was_built_last_is_pushed_under_its_content_s(
     )
 
 
+def test_a_registry_that_cannot_be_asked_is_pushed_nothing(
+    made: Callable[[str, str], str], loaded: Loaded, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tag = made("one", "4" * 64)
+    for target in ("127.0.0.1:9/none", f"{registry.host}/none"):  # nobody listens; no login
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        with pytest.raises(Trouble) as caught:
+            push.push(loaded, tag, target)
+        reference = f"{target}/{tag}"
+        assert caught.value.what == f"whether the registry has {reference} already cannot be seen"
+        assert caught.value.reason and "docker login HOST" in caught.value.remedy
+    monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
+    assert content.held(f"{registry.host}/none/{tag}") is None
+
+
 def test_another_image_under_the_same_name_is_not_replaced(
     made: Callable[[str, str], str], loaded: Loaded, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

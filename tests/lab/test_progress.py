@@ -44,7 +44,7 @@ LATER: dict[str, Any] = {
     ],
     "services": [{"id": "app", "title": "App", "state": "starting", "started": time.time() - 3, "message": "loads"}],
     "sets": [
-        {"name": "big", "bytes_total": 10**10, "bytes_have": 2_500_000_000, "selected": True, "verified": False},
+        {"name": "big", "bytes_total": 10**10, "bytes_have": 2_500_000_000, "selected": True, "files": 2},
         {"name": "huge", "bytes_total": 10**12, "bytes_have": 0, "problem": "needs 1.00 TB, 4.1 GB are free"},
     ],
 }  # fmt: skip

@@ -13,9 +13,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from init import boot as first
 from init import health, state
 from init.plan import Code, KernelSpec, Need, ServiceSpec, Stage
 from tests.portal import house
@@ -346,6 +348,26 @@ def test_supervisord_killed_starts_again(control: Path, tmp_path: Path) -> None:
         running.stop()
     assert running.process.returncode == 0
     until(lambda: not running.processes(), 20, what="processes left")
+
+
+def test_a_signal_that_comes_before_supervisord_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawn = os.posix_spawnp
+    (tmp_path / "plan.json").write_text("{}")
+    monkeypatch.setenv("FIRSTLIGHT_PLAN", str(tmp_path / "plan.json"))
+
+    def spawn_late(*words: Any) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return spawn(*words)
+
+    monkeypatch.setattr(os, "posix_spawnp", spawn_late)
+    names = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+    before = {name: signal.getsignal(name) for name in names}
+    try:
+        sleeper = [sys.executable, "-c", "import signal; signal.pause()"]
+        assert first.keep(sleeper, tmp_path / "no.sock", "token") == 128 + signal.SIGTERM
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def test_boot_where_it_may_not_write(tmp_path: Path) -> None:

@@ -102,6 +102,44 @@ def test_a_set_is_paused_and_goes_on_where_it_stopped(tmp_path: Path, origin: Or
     assert origin.sent() < 6_000_000 + 1_500_000
 
 
+def test_a_paused_set_can_be_added_retried_and_dropped(tmp_path: Path, origin: Origin) -> None:
+    origin.limit(1_000_000)
+    house = House(tmp_path, [models(origin, "slow", default=True)])
+
+    def paused() -> bool | None:
+        found = house.snapshot()
+        return found.sets[0].paused if found and found.sets else None
+
+    def pause() -> None:
+        assert "goes on where it stopped" in house.firstlight("models", "pause", "slow").stdout
+        until(lambda: paused() is True, what="the set's pause")
+
+    with house.running(HF_ENDPOINT=origin.url):
+        until(lambda: (house.stage("models:slow").bytes_done or 0) > 300_000, within=30)
+        for words in (("models", "add", "slow"), ("retry", "models:slow")):
+            pause()
+            assert house.firstlight(*words).stdout == "slow goes on\n"
+            until(lambda: paused() is False, what="its end")
+        pause()
+        assert "slow is dropped" in house.firstlight("models", "drop", "slow").stdout
+        until(lambda: paused() is False, what="the end of its pause")
+        assert "it is skipped" in house.firstlight("models", "resume", "slow").stderr
+        assert house.stage("models:slow").message.startswith("dropped")
+
+
+def test_only_files_that_were_read_count_as_verified(tmp_path: Path, origin: Origin) -> None:
+    house = House(tmp_path, [models(origin, "extra")])
+    for file in house.plan.stages[0].spec.files:  # type: ignore[union-attr]
+        place = house.plan.models / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"\0" * (file.size or 0))
+    with house.running(HF_ENDPOINT=origin.url):
+        until(lambda: (found := house.snapshot()) and found.sets, what="the sets")
+        found = house.snapshot()
+        assert found is not None
+        assert (found.sets[0].bytes_have, found.sets[0].verified) == (found.sets[0].bytes_total, 0)
+
+
 def test_sets_tell_what_is_here_and_what_does_not_fit(tmp_path: Path, origin: Origin) -> None:
     stages = [models(origin, "base", default=True, required=True), models(origin, "extra", license="https://x.org/l")]
     house = House(tmp_path, stages)
