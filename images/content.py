@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from images import render, shipped
+from images import context, shipped
 from manifests.trouble import Trouble
 
 LABEL = "io.firstlight.content"
@@ -24,7 +24,7 @@ def checksum(folder: Path, files: Mapping[str, str], arguments: Mapping[str, str
     is left out of the account.
     """
     parts: dict[str, Any] = {"arguments": dict(arguments)}
-    for name in sorted({*files, *render.OWNED}):
+    for name in sorted({*files, *context.OWNED}):
         if (folder / name).exists():
             parts[name] = shipped.digest(folder / name)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -84,7 +84,7 @@ def build(
     `push` is the registry (`HOST/PATH`) whose caches are read, and where this image's own is written; the image itself
     is pushed by `images.push`.
     """
-    from images import render
+    from images import context
 
     loaded = with_at(loaded, at)
     name = loaded.manifest.name
@@ -95,7 +95,7 @@ def build(
     can, limits = buildx.extras(builder, name, push, others=load.names(), sbom=sbom, compression=compression)
     disk = free_disk(client.info().get("DockerRootDir", ""))
     with tempfile.TemporaryDirectory(prefix="firstlight-context-") as scratch:
-        files = render.context(loaded, Path(scratch), lock, base)
+        files = context.make(loaded, Path(scratch), lock, base)
         arguments = build_arguments(files["Dockerfile"])
         checksum = content.checksum(Path(scratch), files, arguments)
         names = tags(name, checksum, tag)
@@ -115,10 +115,10 @@ def build(
 def _printed(loaded: Loaded, lock: Lock, *, base: str | None, tag: str | None, cache: str | None, sbom: bool) -> Built:
     """Put the context into build/NAME and print the command that builds it, for Docker's own builder with the
     containerd image store."""
-    from images import render
+    from images import context
 
     folder = ROOT / "build" / loaded.manifest.name
-    files = render.context(loaded, folder, lock, base)
+    files = context.make(loaded, folder, lock, base)
     arguments = build_arguments(files["Dockerfile"])
     checksum = content.checksum(folder, files, arguments)
     names = tags(loaded.manifest.name, checksum, tag)

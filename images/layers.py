@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from manifests.model import MOST_LAYERS
+
 LARGEST = 2_000_000_000
 """Bytes, unpacked. One layer is one transfer: a larger one makes a pull wait for a single connection."""
 BAKES = re.compile(r"firstlight bake (?P<stage>\S+)(?: --part \d+/(?P<parts>\d+))?")
-MOST = 20
-"""Layers that one environment may have."""
 INSTALLS = re.compile(r"apt-get .*install [^;]*|uv pip install [^;#]*")
 OURS = ("/run/secrets/ca", "/opt/firstlight")
 """What stands in the instructions of our Dockerfile, and in no base image's."""
@@ -44,7 +44,7 @@ def _remedy(made_by: str, size: int, envs: Collection[str]) -> str:
     if found := BAKES.search(made_by):
         stage = found["stage"].strip("'")
         if stage in envs:
-            parts = min(MOST, int(found["parts"] or 1) * math.ceil(size / LARGEST))
+            parts = min(MOST_LAYERS, int(found["parts"] or 1) * math.ceil(size / LARGEST))
             return f"`layers: {parts}` of `python.envs.{stage}` divides it"
         return f"`at: start` of {stage} leaves it to the first start"
     if not any(mark in made_by for mark in OURS):

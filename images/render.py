@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
-import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from images import control, dockerfile, panel, planning, quoting, shipped
+from images import control, dockerfile, planning, quoting
 from images.layout import IMAGE, Layout
-from init.plan import Plan, dump, load
+from init.plan import Plan, dump
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 RUNTIME = ROOT.parent / "supervisord"
 """Templates and files of what runs: each becomes the file of the same name, without `.j2`."""
-RUNNER = ROOT.parent / "init"
-OWNED = ("bake", "files", "init", "jupyter", "pages")
-"""Folders of a build context that hold nothing but what is written there."""
 
 
 def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None = None) -> dict[str, str]:
@@ -154,26 +149,3 @@ def _stale(files: Mapping[str, str], folder: Path) -> list[str]:
             if path.is_file() and name not in files and not name.startswith(dockerfile.PARTS):
                 found.append(name)
     return found
-
-
-def context(loaded: Loaded, folder: Path, lock: Lock, base: str | None = None) -> dict[str, str]:
-    """Everything that `docker build FOLDER` needs: rendered files, the runner, and what the manifest ships."""
-    files = render(loaded, lock, base=base)
-    for owned in OWNED:
-        shutil.rmtree(folder / owned, ignore_errors=True)
-    write(files, folder)
-    runner(folder / "init")
-    wheel = panel.wheel(os.environ)
-    shipped.put(wheel, folder / "lab" / wheel.name)
-    plan = load(files["plan.json"])
-    shipped.copy(loaded, shipped.paths(plan), folder / "files")
-    for stage in planning.baked(plan):
-        shipped.copy(loaded, shipped.of(stage), folder / dockerfile.files_folder(stage))
-    return files
-
-
-def runner(folder: Path) -> None:
-    """The runner's code, as it stands in an image."""
-    for name, file in shipped.walk(RUNNER):
-        if file.suffix == ".py":
-            shipped.put(file, folder / name)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from init import record, workplace
+from init.failure import StageFailed
 from init.lines import span
 from init.plan import ModelsSpec, Plan, Stage
 from init.record import Record
 from init.redact import Redactor
 from init.stages import Handler
-from init.stages.context import Outcome, StageFailed
+from init.stages.context import Outcome
 
 LATE = 15.0
 """Seconds after its deadline at which a handler that is busy without a child is told to give up."""

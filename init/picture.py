@@ -8,7 +8,7 @@ from html import escape
 
 from init import lines
 from init.graph import SERVICE
-from init.timeline import History, Span
+from init.history import History, Span
 
 ROW, TOP, LEFT, WIDE, RIGHT = 24, 64, 244, 748, 200
 NAME, LINE = 26, 140

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO
 
 from init import children, memory
+from init.failure import StageFailed
 from init.lines import size, span
 from init.priority import idle_prefix
 from init.redact import Redactor, secrets
-from init.stages.context import StageFailed
 
 LOG_LIMIT = 64_000_000
 """Bytes that one program may write into the log; the rest is left out."""

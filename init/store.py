@@ -45,7 +45,6 @@ class Store:
         self._events: list[str] = []
         self._dirty = False
         self._urgent = False
-        self._writing = False
         self._closed = False
         self.listener: Callable[[dict[str, Any]], None] | None = None
         """Hears every event, redacted, in order; must not call back."""
@@ -74,13 +73,6 @@ class Store:
             self._wake.notify_all()
         if self._thread.ident is not None:
             self._thread.join(10)
-
-    def flush(self) -> None:
-        """Return once everything so far is written."""
-        with self._wake:
-            self._dirty = self._urgent = True
-            self._wake.notify_all()
-            self._wake.wait_for(lambda: not (self._dirty or self._writing) or self._closed, timeout=10)
 
     def stage(self, id: str, **changes: Any) -> None:
         """Change a stage's fields; a new `state` is a transition and becomes an event."""
@@ -230,7 +222,6 @@ class Store:
                         break
                     self._wake.wait(rest)
                 self._dirty = self._urgent = False
-                self._writing = True
                 closed = self._closed
                 events, self._events = self._events, []
                 self._snapshot.updated = time.time()
@@ -238,9 +229,6 @@ class Store:
             self._journal.append(events)
             self._journal.replace(text)
             written = time.monotonic()
-            with self._wake:
-                self._writing = False
-                self._wake.notify_all()
             if closed:
                 return
 

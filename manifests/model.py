@@ -34,6 +34,8 @@ from manifests.values import (
 )
 
 At = Literal["start", "build"]
+MOST_LAYERS = 20
+"""Image layers that one environment may be spread over."""
 Words = list[Text] | Text
 
 
@@ -73,7 +75,7 @@ class PythonEnv(Section):
     """Packages that nothing installed later may move: constraints for uv and pip, and a check after each node."""
     forbid: list[PackageName] = []
     """Packages that must not be installed here (they would shadow another one)."""
-    layers: Annotated[Number, Field(ge=1, le=20)] = 1
+    layers: Annotated[Number, Field(ge=1, le=MOST_LAYERS)] = 1
     """With `at: build`: over how many image layers of about the same size it is spread."""
     kernel: Text | None = None
     """Show this environment as a notebook kernel under this name; `ipykernel` is then installed."""

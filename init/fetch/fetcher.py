@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from init.failure import StageFailed
 from init.fetch import fallback, verify
 from init.fetch.board import Board
 from init.fetch.dispatch import Dispatcher
@@ -16,7 +17,6 @@ from init.fetch.queue import result
 from init.fetch.trouble import Trouble, bare
 from init.fetch.workers import Tuning
 from init.plan import FileSpec
-from init.stages.context import StageFailed
 from init.state import FileState
 
 

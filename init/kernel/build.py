@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from init import memory
+from init.failure import StageFailed
 from init.kernel.key import cuda_home
 from init.plan import KernelSpec
 from init.process import OutOfMemory, gist
 from init.stages import uv
-from init.stages.context import Context, StageFailed
+from init.stages.context import Context
 from init.stages.environment import Environment
 
 RESERVE = 0.1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from init.failure import StageFailed
 from init.paths import Paths
 from init.plan import CommandSpec
-from init.stages.context import Context, Outcome, StageFailed
+from init.stages.context import Context, Outcome
 
 
 def run(context: Context) -> Outcome:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from init.failure import StageFailed
 from init.stages import uv
-from init.stages.context import Context, StageFailed
+from init.stages.context import Context
 
 _LOCKS: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 

@@ -6,9 +6,10 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 
+from init.failure import StageFailed
 from init.plan import GitSpec
 from init.stages.code import put
-from init.stages.context import Context, Outcome, StageFailed
+from init.stages.context import Context, Outcome
 from init.stages.repository import Git
 
 

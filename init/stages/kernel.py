@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from init.failure import StageFailed
 from init.kernel import gpu, key
 from init.kernel.build import build
 from init.kernel.cache import WheelCache
@@ -22,7 +23,7 @@ from init.kernel.wheel import fits, package
 from init.plan import KernelSpec
 from init.process import gist
 from init.stages.code import identity, put
-from init.stages.context import Context, Outcome, StageFailed
+from init.stages.context import Context, Outcome
 from init.stages.environment import Environment
 
 PROBE_WITHIN = 600.0

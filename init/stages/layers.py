@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from init.failure import StageFailed
 from init.stages import uv
-from init.stages.context import StageFailed
 from init.stages.environment import Environment
 from init.stages.requirements import name_of
 

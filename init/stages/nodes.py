@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from init.failure import StageFailed
 from init.plan import NodeSpec, NodesSpec
 from init.stages.code import Checkout, put
-from init.stages.context import Context, Outcome, StageFailed
+from init.stages.context import Context, Outcome
 from init.stages.environment import Environment
 from init.stages.requirements import parse, read, satisfied, without_frozen
 

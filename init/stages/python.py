@@ -8,9 +8,10 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+from init.failure import StageFailed
 from init.plan import PythonSpec
 from init.stages import layers
-from init.stages.context import Context, Outcome, StageFailed
+from init.stages.context import Context, Outcome
 from init.stages.environment import Environment
 from init.stages.requirements import Kept, Requirements, parse, read, without_frozen
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from init.stages.context import Context, StageFailed
+from init.failure import StageFailed
+from init.stages.context import Context
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _ABBREVIATION = re.compile(r"[0-9a-f]{7,39}")

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from init.failure import StageFailed
 from init.process import gist
-from init.stages.context import Context, StageFailed
+from init.stages.context import Context
 
 _DOWNLOADING = re.compile(r"^Downloading (\S+) \(([\d.]+)\s?(B|KiB|MiB|GiB)\)")
 _DOWNLOADED = re.compile(r"^\s*Downloaded (\S+)")

@@ -9,9 +9,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from init import timeline
+from init import history
+from init.history import History
 from init.plan import CommandSpec
-from init.timeline import History
 from tests.bench.table import Section
 from tests.ports import free_port
 from tests.runner.support import House, command, service, supervised, web
@@ -70,7 +70,7 @@ def measure() -> Section:
             house = synthetic(Path(folder))
             with supervised(house, runner=True):
                 until(partial(_ready, house), within=120, what="the app")
-            past = timeline.read(house.paths.state)
+            past = history.read(house.paths.state)
             assert past is not None
         ratios.append(ready_at(past) / chain(house, past))
         row = [

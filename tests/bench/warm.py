@@ -10,7 +10,7 @@ import docker
 from docker.models.containers import Container
 
 from images import daemon
-from init import timeline
+from init import history
 from init.state import ENDED
 from tests.bench.graph import ready_at
 from tests.bench.lab import hub, image, whole
@@ -54,7 +54,7 @@ def chain(container: Container) -> float:
     """Start → app of the last start, over what its critical chain took: stages and the app, by the runner's events."""
     code, output = container.exec_run(["cat", f"{FOLDER}/events.ndjson"])
     assert code == 0 and isinstance(output, bytes)
-    past = timeline.history(json.loads(line) for line in output.splitlines())
+    past = history.of(json.loads(line) for line in output.splitlines())
     return ready_at(past) / sum(past.took(key) for key in past.critical)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-from images import buildx, content, daemon, engine, push, records, render
+from images import buildx, content, context, daemon, engine, push, records
 from manifests import load, lock
 from manifests.load import Loaded
 from manifests.trouble import Trouble
@@ -35,13 +35,13 @@ def test_whatever_goes_into_an_image_changes_its_tag(tmp_path: Path, monkeypatch
     shipped = tmp_path / "tool" / "run.py"
     shipped.write_text("one\n")
     runner = tmp_path / "init"
-    shutil.copytree(render.RUNNER, runner)
-    monkeypatch.setattr(render, "RUNNER", runner)
+    shutil.copytree(context.RUNNER, runner)
+    monkeypatch.setattr(context, "RUNNER", runner)
 
     def checksum(arguments: dict[str, str] | None = None, at: str | None = None, base: str | None = None) -> str:
         loaded = engine.with_at(load.load(str(tmp_path / "made.yaml")), at)
         with tempfile.TemporaryDirectory(dir=tmp_path) as place:
-            files = render.context(loaded, Path(place), lock.read(loaded), base)
+            files = context.make(loaded, Path(place), lock.read(loaded), base)
             (Path(place) / "of-somebody-else").write_text(place)
             return content.checksum(Path(place), files, arguments or {})
 

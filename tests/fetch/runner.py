@@ -8,9 +8,9 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from init.failure import StageFailed
 from init.fetch import Fetcher
 from init.plan import FileSpec
-from init.stages.context import StageFailed
 from init.state import FileState
 from tests.fetch.conftest import QUICK
 

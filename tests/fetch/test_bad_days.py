@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from init.failure import StageFailed
 from init.fetch.trouble import delay
 from init.plan import FileSpec
-from init.stages.context import StageFailed
 from init.stages.models import sentence
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Bytes, Generated, Origin

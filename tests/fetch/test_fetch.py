@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.fetch import stream
 from init.fetch.verify import digest
 from init.plan import FileSpec
-from init.stages.context import StageFailed
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Bytes, Generated, Origin
 from tests.origin.server import Published

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.fetch import space
-from init.stages.context import StageFailed
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Generated, Origin
 from tests.waiting import until

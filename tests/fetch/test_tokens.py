@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.fetch.aria2 import Aria2
-from init.stages.context import StageFailed
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Bytes, Generated, Origin
 from tests.waiting import until

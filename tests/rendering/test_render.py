@@ -15,7 +15,7 @@ import jinja2
 import pytest
 from supervisor.options import ServerOptions
 
-from images import control, render
+from images import context, control, render
 from images.layout import Layout
 from init.paths import Paths
 from init.plan import load as read
@@ -231,7 +231,7 @@ def test_a_context_holds_all_that_the_dockerfile_takes(tmp_path: Path) -> None:
     loaded = cases.loaded("full")
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "stale").write_text("from another manifest")
-    files = render.context(loaded, tmp_path, lock.read(loaded))
+    files = context.make(loaded, tmp_path, lock.read(loaded))
     for line in files["Dockerfile"].splitlines():
         words = line.split()
         if words[:1] == ["COPY"]:

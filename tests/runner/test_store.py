@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def opened(folder: Path, boot: str = "b1", run: Path | None = None) -> Store:
     made = Store(snapshot(boot), folder, run, Redactor(["tops3cret"]))
     made.start()
     return made
+
+
+def says(folder: Path, message: str) -> bool:
+    """Whether the first stage's message has been written."""
+    found = state.read(folder)
+    return found is not None and found.stages[0].message == message
 
 
 def test_the_state_is_whole_at_every_moment(tmp_path: Path) -> None:
@@ -57,11 +64,10 @@ def test_the_state_is_whole_at_every_moment(tmp_path: Path) -> None:
         thread.start()
     for thread in writers:
         thread.join()
-    kept.flush()
+    kept.close()
     done.set()
     for thread in readers:
         thread.join()
-    kept.close()
     assert len(read) == 2
     found = [event for event in events(tmp_path) if event["event"] == "stage"]
     assert len(found) == 8 * 60 * 2
@@ -74,9 +80,7 @@ def test_the_state_is_whole_at_every_moment(tmp_path: Path) -> None:
 def test_a_transition_is_written_at_once_and_progress_soon(tmp_path: Path) -> None:
     kept = opened(tmp_path)
     kept.stage("s0", state="running")
-    kept.flush()
-    found = state.read(tmp_path)
-    assert found is not None and found.stages[0].state == "running"
+    until(lambda: (state.read(tmp_path) or snapshot()).stages[0].state == "running", within=5)
     kept.stage("s0", bytes_done=7)
     until(lambda: (state.read(tmp_path) or snapshot()).stages[0].bytes_done == 7, within=5)
     kept.close()
@@ -119,9 +123,9 @@ def test_events_do_not_grow_without_bound(tmp_path: Path, monkeypatch: pytest.Mo
     kept = opened(tmp_path)
     for turn in range(60):
         kept.stage("s0", state="running", message="x" * 200)
-        kept.stage("s0", state="failed")
+        kept.stage("s0", state="failed", message=f"{turn}")
         if turn % 5 == 0:
-            kept.flush()
+            until(partial(says, tmp_path, f"{turn}"), within=5)
     kept.close()
     sizes = {file.name: file.stat().st_size for file in tmp_path.glob("events*")}
     assert set(sizes) == {journal.EVENTS, journal.EVENTS_BEFORE}
@@ -133,7 +137,7 @@ def test_a_workspace_that_cannot_be_written_leaves_the_state_of_this_container(t
     folder, run = tmp_path / "workspace" / ".firstlight", tmp_path / "run"
     kept = opened(folder, run=run)
     kept.stage("s0", state="failed", message="no space left on device")
-    kept.flush()
+    until(lambda: (state.read(run) or snapshot()).stages[0].state == "failed", within=5)
     found = state.read(run)
     assert found is not None and found.stages[0].message == "no space left on device"
     (tmp_path / "workspace").unlink()

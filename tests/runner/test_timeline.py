@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from init import picture, timeline
+from init import history, picture, timeline
 from init.journal import EVENTS, STATE
 from tests.runner.support import House
 
@@ -38,7 +38,7 @@ STAGES = [
 
 
 def test_spans_and_the_chain_that_made_the_wait() -> None:
-    past = timeline.history([boot(), *STAGES])
+    past = history.of([boot(), *STAGES])
     assert [(span.id, span.start, span.end, span.state) for span in past.spans] == [
         ("a", 1.0, 5.0, "done"),
         ("c", 1.0, 2.0, "done"),
@@ -50,7 +50,7 @@ def test_spans_and_the_chain_that_made_the_wait() -> None:
 
 
 def test_a_killed_runner_and_a_retry_show() -> None:
-    past = timeline.history(
+    past = history.of(
         [
             boot(),
             event(1, "stage", id="a", state="running"),
@@ -70,7 +70,7 @@ def test_a_killed_runner_and_a_retry_show() -> None:
 
 
 def test_text_marks_the_chain() -> None:
-    lines = timeline.text(timeline.history([boot(), *STAGES]), 80).splitlines()
+    lines = timeline.text(history.of([boot(), *STAGES]), 80).splitlines()
     assert all(len(line) <= 80 for line in lines)
     starred = [line.split()[1] for line in lines if line.startswith("* ") and "waited" not in line]
     assert starred == ["a", "b", "service:app"]
@@ -80,7 +80,7 @@ def test_text_marks_the_chain() -> None:
 @pytest.mark.parametrize("title", ["Demo", '<script>alert("1")</script> & \x07 ]]>'])
 def test_the_picture_is_well_formed_whatever_the_names_are(title: str) -> None:
     bad = '"><script>alert(1)</script>'
-    past = timeline.history([boot(title=title), *STAGES, event(9, "stage", id=bad, state="running")])
+    past = history.of([boot(title=title), *STAGES, event(9, "stage", id=bad, state="running")])
     text = picture.svg(past)
     root = xml.etree.ElementTree.fromstring(text)
     assert not [element for element in root.iter() if "script" in element.tag]
@@ -91,7 +91,7 @@ def test_the_picture_is_well_formed_whatever_the_names_are(title: str) -> None:
 
 def test_the_picture_says_what_its_colours_mean_and_what_was_waited_for() -> None:
     bad = [event(9, "stage", id="long" * 20, state="running"), event(10, "stage", id="long" * 20, state="failed")]
-    root = xml.etree.ElementTree.fromstring(picture.svg(timeline.history([boot(), *STAGES, *bad])))
+    root = xml.etree.ElementTree.fromstring(picture.svg(history.of([boot(), *STAGES, *bad])))
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
     assert "waited for: a (4.0 s) → b (2.0 s) → app (service) (2.0 s)" in texts
     for word in ("made the wait", "beside it", "service that was waited for", "failed"):
@@ -134,7 +134,7 @@ def test_what_runs_lasts_until_the_state_was_written(tmp_path: Path) -> None:
     (tmp_path / EVENTS).write_text("".join(json.dumps(line) + "\n" for line in starts))
     (tmp_path / STATE).write_text("{}")
     os.utime(tmp_path / STATE, (1031.0, 1031.0))
-    past = timeline.read(tmp_path)
+    past = history.read(tmp_path)
     assert past is not None
     assert past.took("a") == 30.0
 

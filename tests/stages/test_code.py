@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.plan import Code, GitSpec
 from init.stages import code as code_module
-from init.stages.context import StageFailed
 from tests.stages.bench import Bench, ran, write
 from tests.stages.repositories import Repositories, git
 

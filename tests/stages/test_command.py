@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.plan import CommandSpec, PythonSpec
-from init.stages.context import StageFailed
 from tests.stages.bench import Bench, write
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from init import attempt
+from init.failure import StageFailed
 from init.kernel import gpu
 from init.kernel.build import jobs
 from init.kernel.cache import WheelCache
@@ -24,7 +25,7 @@ from init.kernel.key import Key, make, torch_facts
 from init.plan import Code, KernelSpec, PythonSpec, WheelSpec
 from init.redact import Redactor
 from init.stages import HANDLERS
-from init.stages.context import Outcome, StageFailed
+from init.stages.context import Outcome
 from init.stages.environment import Environment
 from tests.stages.bench import Bench, ran, write
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.plan import Code, NodeSpec, NodesSpec, PythonSpec
-from init.stages.context import StageFailed
 from init.stages.environment import Environment
 from tests.stages import wheels
 from tests.stages.bench import Bench, ran, write

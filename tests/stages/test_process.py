@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from init import children
+from init.failure import StageFailed
 from init.priority import idle_prefix
 from init.process import Runner, clean, gist
-from init.stages.context import StageFailed
 from tests.waiting import until
 
 ENVIRON = {

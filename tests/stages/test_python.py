@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from init.failure import StageFailed
 from init.plan import PythonSpec
 from init.stages import layers
-from init.stages.context import Outcome, StageFailed
+from init.stages.context import Outcome
 from init.stages.environment import Environment
 from tests.stages import wheels
 from tests.stages.bench import Bench, ran, write
