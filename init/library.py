@@ -8,6 +8,7 @@ from pathlib import Path
 from init import control, lines, selection, state
 from init.fetch.audit import audit
 from init.plan import ModelsSpec, Plan
+from init.state import SetState
 
 WORDS = {"ok": "fine", "missing": "missing", "wrong": "wrong", "unknown": "unknown"}
 
@@ -35,21 +36,43 @@ def main(plan: Plan, do: str, sets: list[str], delete: bool = False) -> int:
 
 
 def show(plan: Plan, specs: list[ModelsSpec]) -> int:
+    """What each set is, and how much of it is here."""
     try:
         snapshot = state.latest(Path(plan.paths.run), plan.paths.state)
     except (OSError, ValueError):
         snapshot = None
-    states = {stage.id: stage.state for stage in snapshot.stages} if snapshot is not None else {}
+    told = {found.name: found for found in snapshot.sets} if snapshot is not None else {}
+    stages = {stage.id: stage.state for stage in snapshot.stages} if snapshot is not None else {}
     if not specs:
         print(f"{plan.image} has no model sets")
     for spec in specs:
-        sizes = [file.size for file in spec.files]
-        total = lines.size(sum(size or 0 for size in sizes)) if None not in sizes else "size unknown"
-        words = [states.get(f"models:{spec.set}", "unknown")]
-        words += ["required"] if spec.required else ["default"] if spec.default else []
-        count = f"{len(sizes)} file" if len(sizes) == 1 else f"{len(sizes)} files"
-        print(f"{spec.set:<28} {total:>12}  {count:<9} {', '.join(words)}")
+        known = told.get(spec.set)
+        count = f"{len(spec.files)} file" if len(spec.files) == 1 else f"{len(spec.files)} files"
+        words = [_how_far(known, stages.get(known.stage, "")) if known is not None else ""]
+        words += ["needed" if spec.required else "by default" if spec.default else "", spec.license or ""]
+        print(f"{spec.set:<28} {_figures(spec, known):>18}  {count:<9} {', '.join(filter(None, words))}")
+        if known is not None and known.problem:
+            print(f"{'':29}{known.problem}")
     return 0
+
+
+def _figures(spec: ModelsSpec, known: SetState | None) -> str:
+    sizes = [file.size for file in spec.files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    have = known.bytes_have if known is not None else 0
+    if total is None:
+        return f"{lines.size(have)} of ?" if have else "size unknown"
+    return lines.size(total) if have in (0, total) else f"{lines.size(have)} of {lines.size(total)}"
+
+
+def _how_far(known: SetState, status: str) -> str:
+    if known.bytes_total is not None and known.bytes_have >= known.bytes_total:
+        return "verified" if known.verified >= known.files else "here, not verified"
+    if known.paused:
+        return "paused"
+    if not known.selected:
+        return "not selected"
+    return {"running": "fetching", "waiting": "queued"}.get(status, status)
 
 
 def verify(plan: Plan, specs: list[ModelsSpec], everything: bool) -> int:

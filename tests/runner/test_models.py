@@ -27,13 +27,19 @@ def models(origin: Origin, name: str, **fields: Any) -> Stage:
     return Stage(f"models:{name}", "models", name, [], ModelsSpec(name, files, **fields), uses="net")
 
 
+def listed(house: House) -> list[str]:
+    """What `firstlight models` prints, with single blanks."""
+    return [" ".join(line.split()) for line in house.firstlight("models").stdout.splitlines()]
+
+
 def test_sets_are_fetched_added_verified_and_dropped(tmp_path: Path, origin: Origin) -> None:
-    stages = [models(origin, "base", default=True, required=True), models(origin, "extra")]
+    stages = [models(origin, "base", default=True, required=True), models(origin, "extra", license="MIT")]
     house = House(tmp_path, [*stages, command("after", "ls -l $FIRSTLIGHT_MODELS/base", "models:base")])
     environ = {"HF_ENDPOINT": origin.url}
     assert "no model file is in" in house.firstlight("models", "verify").stdout
     with house.running(**environ):
         snapshot = house.until_phase("ready", within=40)
+        until(lambda: listed(house)[1] == "extra 6.0 MB 2 files not selected, MIT", within=10)
         assert house.states() == {"models:base": "done", "models:extra": "skipped", "after": "done"}
         assert {(file.path, file.state) for file in snapshot.files} == {("base/0.bin", "done"), ("base/1.bin", "done")}
         assert house.stage("models:base").bytes_total == 6_000_000
@@ -45,11 +51,7 @@ def test_sets_are_fetched_added_verified_and_dropped(tmp_path: Path, origin: Ori
         house.until({"models:extra": "done"}, within=40)
         assert (house.workspace / "models/extra/1.bin").stat().st_size == 3_000_000
 
-        listed = house.firstlight("models").stdout.splitlines()
-        assert [line.split() for line in listed] == [
-            ["base", "6.0", "MB", "2", "files", "done,", "required"],
-            ["extra", "6.0", "MB", "2", "files", "done"],
-        ]
+        assert listed(house) == ["base 6.0 MB 2 files verified, needed", "extra 6.0 MB 2 files verified, MIT"]
         assert house.firstlight("models", "verify").returncode == 0
         (house.workspace / "models/extra/1.bin").write_bytes(b"x" * 3_000_000)
         verified = house.firstlight("models", "verify")
@@ -67,6 +69,7 @@ def test_sets_are_fetched_added_verified_and_dropped(tmp_path: Path, origin: Ori
         dropped = house.firstlight("models", "drop", "extra", "--delete")
         assert dropped.stdout == "extra is dropped, 6.0 MB are free again\n"
         house.until({"models:extra": "skipped"})
+        until(lambda: listed(house)[1] == "extra 6.0 MB 2 files not selected, MIT", within=10)
     assert len(list((house.workspace / "models").glob("*/*.bin"))) == 2
 
 
