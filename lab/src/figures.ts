@@ -58,18 +58,6 @@ export function about(seconds: number): string {
   return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
 }
 
-/** What is left of the start: "about 6 min left", "4 to 9 min left"; empty while nothing is known. */
-export function left(eta: number | null, range: readonly [number, number] | null): string {
-  if (range) {
-    const [low, high] = [about(range[0]), about(range[1])];
-    if (low === high) return `about ${low} left`;
-    const [lowFigure = low, lowUnit] = low.split(" ");
-    const plain = low.split(" ").length === 2 && high.split(" ").length === 2 && lowUnit === high.split(" ")[1];
-    return `${plain ? lowFigure : low} to ${high} left`;
-  }
-  return eta === null || eta <= 0 ? "" : `about ${about(eta)} left`;
-}
-
 /** "just now", "12 s ago", "3 min ago". */
 export function ago(seconds: number): string {
   return seconds < 2 ? "just now" : `${seconds < 60 ? `${Math.round(seconds)} s` : about(seconds)} ago`;

@@ -84,6 +84,9 @@ function activate(
       if (!there) app.shell.add(pictureWidget(connection), "main");
       app.shell.activateById("firstlight-timeline");
     },
+    showStage: (id) => {
+      panel.node.querySelector<HTMLElement>(`[data-key="${CSS.escape(id)}"] > button`)?.focus();
+    },
     showMemory: null,
     folded: (section) => storage.get(`folded:${section}`) === "yes",
     fold: (section, folded) => {

@@ -74,15 +74,14 @@ export function timeline(state: Snapshot, now: number): Timeline {
       note: note(subject, look, titles, ended),
       value: value(subject, look, now),
       ran: stretch(subject, look, state.boot.started, since),
-      planned: open || look === "done" ? subject.predicted : null,
+      planned: open ? subject.predicted : null,
       subject,
     };
   });
   const going = rows.some((row) => row.look === "active") || state.phase === "starting";
   const busy: Range[] = rows.flatMap((row) => (row.ran ? [row.ran] : []));
-  const expected: Range[] = rows.flatMap((row) => (row.planned && row.look !== "done" ? [row.planned] : []));
-  const eta = state.etaRange?.[1] ?? state.etaS;
-  if (going) expected.push([since, since + (eta ?? 0)]);
+  const expected: Range[] = rows.flatMap((row) => (row.planned ? [row.planned] : []));
+  if (going) expected.push([since, since + likely(state)]);
   const end = Math.max(...busy.map((each) => each[1]), ...(going ? expected.map((each) => each[1]) : []), going ? since : 0, 1);
   return {
     rows,
@@ -91,6 +90,18 @@ export function timeline(state: Snapshot, now: number): Timeline {
     going,
     ended: rows.filter((row) => row.look !== "waiting" && row.look !== "active").length,
   };
+}
+
+/** Seconds: the geometric middle, as a most that is a mere guess would leave no room for what is known. */
+const likely = ({ etaRange, etaS }: Snapshot): number => (etaRange ? Math.sqrt(Math.max(1, etaRange[0]) * etaRange[1]) : etaS ?? 0);
+
+/** "48.0 of 264 MB · 4.0 MB/s": of all that is or will be fetched; empty without such. */
+export function fetched(state: Snapshot): string {
+  const wanted = state.stages.filter((stage) => stage.bytesTotal && !["skipped", "degraded", "failed", "blocked"].includes(stage.state));
+  const sum = (part: (stage: Stage) => number | null) => wanted.reduce((all, stage) => all + (part(stage) ?? 0), 0);
+  if (!wanted.length) return "";
+  const speed = sum((stage) => (stage.state === "running" ? stage.rate : null));
+  return [have(sum((stage) => stage.bytesDone), sum((stage) => stage.bytesTotal)), speed ? rate(speed) : ""].filter(Boolean).join(" · ");
 }
 
 function stretch(subject: Stage | Service, look: Look, boot: number, now: number): Range | null {
@@ -102,7 +113,7 @@ function stretch(subject: Stage | Service, look: Look, boot: number, now: number
 }
 
 /** One line without the marks around commands. */
-const plain = (text: string): string => line(text).replaceAll("`", "");
+export const plain = (text: string): string => line(text).replaceAll("`", "");
 
 /** "45.5 of 72.0 MB, 6.1 MB/s" without its bytes: those stand elsewhere. */
 const withoutBytes = (message: string): string => message.replace(/^[\d.]+ ?[kMGTP]?B of [\d.]+ ?[kMGTP]?B(?:, )?/, "");

@@ -1,7 +1,7 @@
 /** The time axis of a start: from the boot to what is expected last, with long idle stretches folded. */
 
 import type { Range } from "./contract.ts";
-import { about } from "./figures.ts";
+import { about, clock } from "./figures.ts";
 
 export interface Tick {
   /** 0 to 1. */
@@ -68,7 +68,8 @@ function ticks(at: (s: number) => number, gaps: readonly Range[], last: number, 
     const place = at(seconds);
     const before = found[found.length - 1]?.at ?? 0;
     if (place - before > 0.8 / most && place < 1 - 0.3 / most) {
-      found.push({ at: place, label: about(seconds) });
+      // Half minutes would be rounded to whole ones.
+      found.push({ at: place, label: step < 60 && last > 60 ? clock(seconds) : about(seconds) });
     }
   }
   return found;

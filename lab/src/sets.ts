@@ -51,7 +51,7 @@ function note(set: ModelSet, stage: Stage | null, there: boolean): string {
   else if (set.paused) words.push("paused");
   else if (stage?.state === "verifying") words.push("verifying");
   else if (stage?.state === "running") words.push(stage.rate ? rate(stage.rate) : "fetching");
-  else if (stage?.state === "failed" || stage?.state === "degraded") words.push("incomplete");
+  else if (stage?.state === "failed" || stage?.state === "degraded") words.push(stage.state);
   else words.push("queued");
   if (set.required) words.push("needed");
   return words.join(" · ");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { about, ago, clock, have, left, percent, rate, size, span } from "../src/figures.ts";
+import { about, ago, clock, have, percent, rate, size, span } from "../src/figures.ts";
 
 function table<T extends unknown[]>(name: string, made: (...given: T) => string | number, rows: [...T, string | number][]): void {
   test(name, () => {
@@ -60,16 +60,6 @@ table("what lies ahead is rough", about, [
   [340, "6 min"],
   [4100, "1 h 10 min"],
   [7300, "2 h"],
-]);
-
-table("what is left is a range while little is known", left, [
-  [380, [240, 540] as const, "4 to 9 min left"],
-  [50, [40, 90] as const, "40 s to 2 min left"],
-  [330, [320, 350] as const, "5 to 6 min left"],
-  [340, [335, 345] as const, "about 6 min left"],
-  [340, null, "about 6 min left"],
-  [0, null, ""],
-  [null, null, ""],
 ]);
 
 table("ago", ago, [

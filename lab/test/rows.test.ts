@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Snapshot } from "../src/contract.ts";
 import { answer, files } from "../src/parse.ts";
-import { timeline } from "../src/rows.ts";
+import { fetched, timeline } from "../src/rows.ts";
 import { scale } from "../src/scale.ts";
 import { setLines, sorted } from "../src/sets.ts";
 import { body, BOOT, service, stage, state } from "./states.ts";
@@ -46,6 +46,8 @@ test("each state says what matters then", () => {
 
 test("while it goes on the axis reaches to what is expected, and stands still after", () => {
   const stages = [stage("a", "running", { started: BOOT + 10, predicted: [10, 100] })];
+  const guessed = timeline(snapshot({ stages, eta_range: [10, 1000] }), BOOT + 50);
+  assert.ok(guessed.scale.at(150) > 0.9, "a most that is a mere guess does not squeeze the rest");
   const going = timeline(snapshot({ stages, eta_s: 200 }), BOOT + 50);
   assert.ok(going.going);
   assert.ok(going.scale.at(250) > 0.9 && going.scale.at(250) <= 1);
@@ -54,6 +56,20 @@ test("while it goes on the axis reaches to what is expected, and stands still af
   const [soon, late] = [timeline(snapshot(over), BOOT + 101), timeline(snapshot(over), BOOT + 900_000)];
   assert.equal(late.going, false);
   assert.equal(soon.scale.at(100), late.scale.at(100));
+});
+
+test("what is foreseen is drawn until it is over", () => {
+  const span = { started: BOOT, ended: BOOT + 5, predicted: [0, 9] };
+  const { rows } = timeline(snapshot({ stages: [stage("a", "done", span), stage("b", "waiting", { predicted: [5, 9] })] }), BOOT + 6);
+  assert.deepEqual(rows.map((row) => row.planned), [null, [5, 9]]);
+});
+
+test("what is fetched is told of what will be there", () => {
+  const part = (id: string, state: string, done: number, speed: number | null) => stage(id, state, { bytes_done: done, bytes_total: 100e6, rate_bps: speed });
+  const told = (...stages: ReturnType<typeof part>[]) => fetched(snapshot({ stages }));
+  assert.equal(told(part("a", "running", 20e6, 3e6), part("b", "running", 5e6, 1e6), part("c", "failed", 50e6, null)), "25.0 of 200 MB · 4.0 MB/s");
+  assert.equal(told(part("a", "done", 100e6, null), part("b", "skipped", 0, null)), "100 of 100 MB");
+  assert.equal(fetched(snapshot({ stages: [stage("a", "running")] })), "");
 });
 
 test("times before the boot, or an end before its beginning, draw nothing impossible", () => {
@@ -68,6 +84,10 @@ test("the scale grows evenly, and folds long idle time", () => {
   const even = scale([[0, 100]], 100);
   assert.equal(even.at(50), 0.5);
   assert.equal(even.folds.length, 0);
+  const labels = (end: number) => scale([[0, end]], end).ticks.map((tick) => tick.label);
+  assert.deepEqual(labels(40), ["0", "10 s", "20 s", "30 s"]);
+  assert.deepEqual(labels(150), ["0", "0:30", "1:00", "1:30", "2:00"], "no two say the same");
+  assert.deepEqual(labels(400), ["0", "2 min", "4 min", "6 min"]);
   assert.ok(even.ticks.every((tick, at) => at === 0 || tick.at > (even.ticks[at - 1]?.at ?? 1)));
   // A retry on the next day.
   const folded = scale([[0, 100], [86_400, 86_500]], 86_500);
@@ -87,12 +107,13 @@ test("sets say what is there and what happens", () => {
   });
   const lines = setLines(
     snapshot({
-      stages: [stage("models:a", "running", { title: "A set", rate_bps: 2e6 }), stage("models:b", "done"), stage("models:d", "running")],
+      stages: [stage("models:a", "running", { title: "A set", rate_bps: 2e6 }), stage("models:b", "done"), stage("models:d", "running"), stage("models:f", "failed")],
       sets: [
         set("a", { bytes_have: 4e9, required: true }),
         set("b", { bytes_have: 10e9, verified: 1, files: 1 }),
         set("c", { selected: false }),
         set("d", { paused: true, bytes_have: 1e9 }),
+        set("f", { bytes_have: 1e9 }),
         set("e", { bytes_total: null, selected: false, bytes_have: 0 }),
       ],
     }),
@@ -104,6 +125,7 @@ test("sets say what is there and what happens", () => {
       ["models:b", "10.0 GB", "1 file · verified", false, "done"],
       ["c", "10.0 GB", "2 files · not fetched", false, "skipped"],
       ["models:d", "1.0 of 10.0 GB", "2 files · paused", true, "active"],
+      ["models:f", "1.0 of 10.0 GB", "2 files · failed", false, "error"],
       ["e", "size unknown", "2 files · not fetched", false, "skipped"],
     ],
   );

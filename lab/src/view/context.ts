@@ -10,6 +10,8 @@ export interface Reach {
   address: (service: string) => string | null;
   showLog: (name: string) => void;
   showPicture: () => void;
+  /** Brings a stage's line into sight. */
+  showStage: (id: string) => void;
   /** Opens the panel of another extension that shows memory and processors; null when there is none. */
   showMemory: (() => void) | null;
   /** What the user folded, by section. */

@@ -2,8 +2,8 @@
 
 import React, { useEffect, useRef, useState } from "react";
 import type { Headline, Problem, Snapshot } from "../contract.ts";
-import { ago, left, percent } from "../figures.ts";
-import type { Look } from "../rows.ts";
+import { ago, percent } from "../figures.ts";
+import { fetched, type Look } from "../rows.ts";
 import { line, sentence } from "../text.ts";
 import type { View } from "../watch.ts";
 import { useReach } from "./context.ts";
@@ -50,22 +50,29 @@ export function Head({ view }: { view: View }): React.JSX.Element {
   // What a silent runner said last is no promise any more.
   const stale = answer?.alive === false;
   return (
-    <header className="fl-head" data-tone={state.headline.tone} data-stale={stale}>
+    <header className="fl-head" data-tone={state.headline.tone} data-stale={stale} data-phase={state.phase}>
       <div className="fl-headline">
         <Mark look={stale ? "warning" : LOOK[state.headline.tone]} />
         <h2>
           <Clipped text={state.headline.text} />
         </h2>
-        {href && service && (
-          <a className="fl-button fl-mod-main" href={href} target="_blank" rel="noopener" aria-label={`Open ${line(service.title, 80)} in a new tab`}>
-            Open
-          </a>
-        )}
       </div>
       <span className="fl-hidden" role="status" aria-live="polite">
         {announced}
       </span>
-      {state.headline.repair && <Repair verb={state.headline.repair} what={state.title} main={!href} />}
+      <Repair
+        verb={state.headline.repair}
+        what={state.title}
+        main={!href}
+        first={
+          href &&
+          service && (
+            <a className="fl-button fl-mod-main" href={href} target="_blank" rel="noopener" aria-label={`Open ${line(service.title, 80)} in a new tab`}>
+              Open {line(service.title, 80)}
+            </a>
+          )
+        }
+      />
       <Whole state={state} stale={stale} />
       {answer?.problem && <Trouble problem={answer.problem} />}
       <Away view={view} />
@@ -79,15 +86,15 @@ function Clipped({ text }: { text: string }): React.JSX.Element {
 
 function Whole({ state, stale }: { state: Snapshot; stale: boolean }): React.JSX.Element | null {
   if (state.phase !== "starting") return null;
-  const rest = stale ? "" : left(state.etaS, state.etaRange);
   const share = state.progress;
   const done = share === null ? "" : `${percent(share)} %`;
+  const bytes = fetched(state);
   return (
     <>
-      <Bar share={share} label="The whole start" text={[done, rest].filter(Boolean).join(", ")} look={stale ? "skipped" : "active"} thick />
+      <Bar share={share} label="The whole start" text={[done, bytes].filter(Boolean).join(", ")} look={stale ? "skipped" : "active"} thick />
       <div className="fl-figures">
         <span>{done}</span>
-        <span>{rest || (stale ? "last known" : "no estimate yet")}</span>
+        <span>{stale ? "last known" : bytes}</span>
       </div>
     </>
   );

@@ -28,7 +28,8 @@ export function Models({ state }: { state: Snapshot }): React.JSX.Element | null
 
 function SetRow({ row }: { row: SetLine }): React.JSX.Element {
   const { set, title } = row;
-  const { connection } = useReach().watch;
+  const { showStage, watch } = useReach();
+  const { connection } = watch;
   const doing = useDoing();
   const [wanted, setWanted] = useState<boolean | null>(null);
   const [open, setOpen] = useState(false);
@@ -89,6 +90,18 @@ function SetRow({ row }: { row: SetLine }): React.JSX.Element {
           <Caret.react tag="span" className="fl-caret" />
           <span>{row.note}</span>
         </button>
+        {row.look === "error" && (
+          <button
+            type="button"
+            className="fl-more"
+            aria-label={`Show why ${title} failed`}
+            onClick={() => {
+              showStage(set.stage);
+            }}
+          >
+            Why?
+          </button>
+        )}
         {row.open && (
           <IconButton
             icon={set.paused ? resumeIcon : pauseIcon}
@@ -105,11 +118,7 @@ function SetRow({ row }: { row: SetLine }): React.JSX.Element {
             <Clip text={sentence(set.problem)} links />
           </div>
         )}
-        {set.license && row.look !== "done" && (
-          <div className="fl-license">
-            <Clip text={sentence(set.license)} links />
-          </div>
-        )}
+        {set.license && row.look !== "done" && <Clip className="fl-soft" text={`Licence: ${set.license}`} links />}
         <Said doing={doing} />
         <div id={body} hidden={!open}>
           {open && <Files set={set.name} moving={row.open} />}

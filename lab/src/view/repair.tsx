@@ -8,11 +8,20 @@ import { Button, Command, Said } from "./parts.tsx";
 
 const WORDS = { add: "Fetch", drop: "Take off the queue", pause: "Pause", resume: "Resume" } as const;
 
-export function Repair({ verb, what, main, extra }: { verb: string | null; what: string; main?: boolean; extra?: React.ReactNode }): React.JSX.Element | null {
+interface Props {
+  verb: string | null;
+  what: string;
+  main?: boolean;
+  /** What stands before and after it in the same line. */
+  first?: React.ReactNode;
+  extra?: React.ReactNode;
+}
+
+export function Repair({ verb, what, main, first, extra }: Props): React.JSX.Element | null {
   const { connection } = useReach().watch;
   const doing = useDoing();
   const wanted = repair(verb);
-  if (!wanted && !extra) return null;
+  if (!wanted && !first && !extra) return null;
   const action =
     wanted?.kind === "retry"
       ? () => connection.retry(wanted.stage)
@@ -22,8 +31,9 @@ export function Repair({ verb, what, main, extra }: { verb: string | null; what:
   const label = wanted?.kind === "models" ? WORDS[wanted.verb] : "Retry";
   return (
     <>
-      {(action ?? extra) && (
+      {(action ?? first ?? extra) && (
         <div className="fl-actions">
+          {first}
           {action && (
             <Button
               doing={doing}

@@ -2,7 +2,7 @@
 
 import { caretRightIcon } from "@jupyterlab/ui-components";
 import React, { useId, useState } from "react";
-import { isStage, timeline, type Row, type Timeline } from "../rows.ts";
+import { isStage, plain, timeline, type Row, type Timeline } from "../rows.ts";
 import { about, have, rate, span } from "../figures.ts";
 import { timelineIcon } from "../icons.ts";
 import type { Snapshot } from "../contract.ts";
@@ -72,6 +72,8 @@ function Axis({ whole }: { whole: Timeline }): React.JSX.Element {
 
 function Line({ row, whole, open, toggle }: { row: Row; whole: Timeline; open: boolean; toggle: () => void }): React.JSX.Element {
   const detail = useId();
+  // What the detail says in full is not said twice.
+  const note = open && row.note === plain(row.subject.message) ? "" : row.note;
   return (
     <li className="fl-row" data-look={row.look} data-critical={row.critical && whole.going} data-key={row.key}>
       <button type="button" className="fl-line" aria-expanded={open} aria-controls={detail} onClick={toggle}>
@@ -80,8 +82,8 @@ function Line({ row, whole, open, toggle }: { row: Row; whole: Timeline; open: b
         <span className="fl-name" title={row.title}>
           {row.title}
         </span>
-        <span className="fl-note" title={row.note}>
-          {row.note}
+        <span className="fl-note" title={note}>
+          {note}
         </span>
         <Strip row={row} whole={whole} />
         <span className="fl-value">{row.value}</span>
@@ -118,13 +120,13 @@ function Detail({ row }: { row: Row }): React.JSX.Element {
   const [log, setLog] = useState(false);
   const { subject } = row;
   const trouble = ["warning", "error", "blocked"].includes(row.look);
+  // Its line and its facts say what the message says.
+  const bytes = isStage(subject) && row.look === "active" && subject.bytesTotal ? ([subject.bytesDone ?? 0, subject.bytesTotal] as const) : null;
   return (
     <div className="fl-detail" data-look={row.look}>
-      {trouble && subject.consequence && <Clip text={sentence(subject.consequence)} />}
-      {subject.message && <Clip className={trouble ? "fl-soft" : ""} text={sentence(subject.message)} />}
-      {isStage(subject) && row.look === "active" && subject.bytesTotal !== null && (
-        <Bar share={(subject.bytesDone ?? 0) / subject.bytesTotal} label={row.title} text={have(subject.bytesDone ?? 0, subject.bytesTotal)} />
-      )}
+      {trouble && subject.consequence && plain(subject.consequence) !== row.note && <Clip text={sentence(subject.consequence)} />}
+      {subject.message && !bytes && <Clip className={trouble ? "fl-soft" : ""} text={sentence(subject.message)} links />}
+      {bytes && <Bar share={bytes[0] / bytes[1]} label={row.title} text={have(...bytes)} />}
       <Repair
         verb={subject.repair}
         what={row.title}
@@ -150,7 +152,7 @@ function Facts({ row }: { row: Row }): React.JSX.Element | null {
   const facts: [string, string][] = [];
   if (ran) facts.push(["Began", `after ${span(ran[0])}`]);
   if (ran && ran[1] > ran[0]) facts.push([row.look === "active" ? "So far" : "Took", span(ran[1] - ran[0])]);
-  if (subject.predicted) facts.push(["Planned", `${about(subject.predicted[0])} to ${about(subject.predicted[1])}`]);
+  if (subject.predicted) facts.push(["Foreseen", `${about(subject.predicted[0])} to ${about(subject.predicted[1])}`]);
   if (isStage(subject)) {
     if (subject.tookBefore !== null) facts.push(["Last time", span(subject.tookBefore)]);
     if (subject.rate && row.look === "active") facts.push(["Rate", rate(subject.rate)]);
