@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from init import bootid, graph
@@ -21,7 +22,7 @@ def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
             s.id,
             s.title,
             [need.id for need in s.needs],
-            url=f":{s.port}{s.open}" if s.port is not None else None,
+            url=f":{s.port}{re.split('[?#]', s.open)[0]}" if s.port is not None else None,
             port=s.port,
         )
         for s in plan.services

@@ -57,6 +57,10 @@ def hub_file(url: str) -> HubFile | None:
     return HubFile(*found.groups()) if found else None
 
 
+CACHE = "/api/resolve-cache/"
+"""Where the hub keeps what is not in LFS."""
+
+
 class Sources:
     """Resolves addresses, with the tokens, which go no further. Thread-safe."""
 
@@ -85,8 +89,9 @@ class Sources:
             reply = web.ask(asked, method="HEAD", headers=headers)
             reply.body.close()
             target = reply.location
-            # A renamed repository redirects within the hub; with the size it is the file's address elsewhere.
-            if target is None or "X-Linked-Size" in reply.headers or not self._at_hub(target):
+            # Within the hub a renamed repository redirects, and so does what is not in LFS: the token goes on. With the
+            # size it is the file's address elsewhere, wherever that is.
+            if target is None or not self._at_hub(target) or ("X-Linked-Size" in reply.headers and CACHE not in target):
                 break
             asked = target
         if reply.status >= 400 or (target is None and reply.status != 200):

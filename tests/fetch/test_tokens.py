@@ -66,6 +66,15 @@ def test_a_redirect_to_another_host_gets_no_token(kitchen: Kitchen, origin: Orig
     assert not any(e.token or e.authorization for e in elsewhere)
 
 
+def test_a_gated_file_that_the_hub_keeps_itself_is_fetched_with_the_token(kitchen: Kitchen, origin: Origin) -> None:
+    kitchen.environ["HF_TOKEN"] = origin.token(TOKEN, "*")
+    small = origin.hub("o/r", "small.json", Bytes(b"{}"), lfs=False, access="gated")
+    kitchen.fetch(spec(small, locked=False))
+    kitchen.check(small)
+    cached = [e for e in origin.log if "/api/resolve-cache/" in e.path]
+    assert cached and all(e.authorization for e in cached)
+
+
 def test_a_redirect_that_comes_only_with_the_bytes_gets_no_token(kitchen: Kitchen, origin: Origin) -> None:
     kitchen.environ["HF_TOKEN"] = origin.token(TOKEN, "*")
     small = origin.hub("o/r", "small.json", Bytes(b"{}"), lfs=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from tests.origin.server import Published, as_json
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from tests.origin.web import Handler
 
 _RESOLVE = re.compile(r"(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+_CACHED = re.compile(r"api/resolve-cache/models/(?P<repo>[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<path>.+)")
 _REPO = re.compile(r"api/models/(?P<repo>[^/]+/[^/]+)(?:/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(r"api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)(?:/(?P<path>.*))?")
 _VERSION = re.compile(r"api/v1/model-versions/(?P<version>\d+)")
@@ -24,6 +26,8 @@ def answer(handler: Handler, path: str, query: Mapping[str, str]) -> bool:
         _whoami(handler)
     elif found := _RESOLVE.fullmatch(path):
         _resolve(handler, **found.groupdict())
+    elif found := _CACHED.fullmatch(path):
+        _cached(handler, **found.groupdict())
     elif found := _TREE.fullmatch(path):
         _tree(handler, found["repo"], found["revision"])
     elif found := _REPO.fullmatch(path):
@@ -99,20 +103,32 @@ def _resolve(handler: Handler, repo: str, revision: str, path: str) -> None:
     file = files.get(path)
     if file is None:
         _error(handler, 404, "EntryNotFound", "Entry not found")
-    elif not file.lfs:
-        handler.content(file)
     else:
+        # What is not in LFS lies on the hub itself, behind a relative redirect.
+        cached = f"/api/resolve-cache/models/{repo}/{file.commit}/{quote(path)}?etag=%22{file.etag}%22"
         handler.answer(
-            302,
+            302 if file.lfs else 307,
             headers={
                 "X-Repo-Commit": file.commit,
                 "X-Linked-Size": str(file.size),
                 "X-Linked-ETag": f'"{file.etag}"',
                 "ETag": f'"{file.etag}"',
                 "Accept-Ranges": "bytes",
-                "Location": origin.sign(file),
+                "Location": origin.sign(file) if file.lfs else cached,
             },
         )
+
+
+def _cached(handler: Handler, repo: str, revision: str, path: str) -> None:
+    files = handler.server.origin.repos.get(repo, {})
+    handler.entry.key = key = f"{repo}/{path}"
+    if handler._met(key) or _barred(handler, repo, list(files.values())) or not _known(handler, repo, revision):
+        return
+    file = files.get(path)
+    if file is None:
+        _error(handler, 404, "EntryNotFound", "Entry not found")
+    else:
+        handler.content(file)
 
 
 def _repo(handler: Handler, repo: str, revision: str) -> None:

@@ -62,10 +62,13 @@ def write_state(made: house.House, service: str, kernel: str = "running", **weig
         ],
         services=[state.ServiceState("box", "Box", ["weights"], state=service, port=1)],  # type: ignore[arg-type]
     )
-    made.plan.paths.state.mkdir(exist_ok=True)
-    draft = made.plan.paths.state / ".state"
+    draft = made.run / ".state"
     draft.write_text(state.dump(snapshot))
-    draft.replace(made.plan.paths.state / "state.json")
+    draft.replace(made.run / "state.json")
+    # On the volume another container writes, too.
+    made.plan.paths.state.mkdir(exist_ok=True)
+    other = state.Snapshot("demo", "Another pod's", state.Boot("2", 0.0))
+    (made.plan.paths.state / "state.json").write_text(state.dump(other))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +219,7 @@ def test_holding_page_turns_into_the_app(stack: Stack) -> None:
     assert websocket(where, "/ws", mine)[0] == 503
     seen = ask(where, "/.firstlight/state.json", mine)
     assert seen.headers["x-firstlight-service"] == "box"
-    assert seen.json["stages"][0]["bytes_total"] == 10
+    assert seen.json["stages"][0]["bytes_total"] == 10 and seen.json["title"] == "Lightbox"
     for name in ("token", "events.ndjson", "state.json/..", "state.json/x"):
         assert ask(where, f"/.firstlight/{name}", mine).status == 404
 

@@ -177,7 +177,7 @@ def test_a_local_layout_needs_no_dockerfile(tmp_path: Path) -> None:
     adapted = json.dumps(
         json.loads(subprocess.run(command, capture_output=True, check=True).stdout), ensure_ascii=False
     )
-    for place in (root / "logs", root / "workspace" / ".firstlight", root / "home" / "etc" / "pages"):
+    for place in (root / "logs", root / "run", root / "home" / "etc" / "pages"):
         assert f'"root": {json.dumps(str(place), ensure_ascii=False)}' in adapted
 
     control = root / "home" / "control" / "bin" / "python"
