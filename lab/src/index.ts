@@ -134,7 +134,7 @@ function activate(
   put();
   restorer?.add(panel, PANEL);
   watch.start();
-  void Promise.all([app.restored, loaded]).then(() => {
+  void Promise.all([app.restored, loaded]).then(drawn).then(() => {
     const there = shell ? [...shell.widgets("left"), ...shell.widgets("right")].some((widget) => widget.id === MEMORY) : false;
     if (there) {
       reach.showMemory = () => {
@@ -144,6 +144,14 @@ function activate(
     }
     watch.changed.connect(tell);
     tell();
+  });
+}
+
+/** What JupyterLab restored is on the screen: nothing of ours takes time before. A page that nobody sees draws nothing. */
+function drawn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.visibilityState === "hidden") resolve();
+    else window.requestAnimationFrame(() => window.setTimeout(resolve));
   });
 }
 

@@ -17,6 +17,7 @@ export const PANEL = "firstlight-panel";
 
 export class PanelWidget extends ReactWidget {
   readonly #reach: Reach;
+  #shown = false;
 
   constructor(reach: Reach) {
     super();
@@ -30,8 +31,15 @@ export class PanelWidget extends ReactWidget {
     this.title.caption = "Start of this machine";
   }
 
-  protected override render(): React.JSX.Element {
-    return <Panel reach={this.#reach} />;
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    if (!this.#shown) this.update();
+  }
+
+  /** Nothing until it is shown for the first time: JupyterLab is still loading then. */
+  protected override render(): React.JSX.Element | null {
+    this.#shown ||= this.isVisible;
+    return this.#shown ? <Panel reach={this.#reach} /> : null;
   }
 }
 
