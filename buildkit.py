@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
     from argparse import Namespace as Options
     from collections.abc import Callable
 
@@ -18,6 +17,8 @@ VENV = ROOT / ".venv"
 sys.path.insert(0, str(ROOT))
 
 INTERRUPTED = 130
+PLATFORMS = ["runpod"]
+"""Where `deploy` can put an image."""
 
 
 def check(o: Options) -> int:
@@ -93,7 +94,7 @@ def run(o: Options) -> int:
         from images import local
 
         root = Path(o.root or f".firstlight/{loaded.manifest.name}")
-        return local.run_local(loaded, lock.read(loaded), root, os.environ)
+        return local.run_local(loaded, lock.read(loaded), root, env=o.env)
     from images import running
 
     return running.run_image(
@@ -117,79 +118,18 @@ def deploy(o: Options) -> int:
     return deploying.run_deploy(loaded, lock.read(loaded), o.to, image, apply=o.apply, json=o.json)
 
 
-def _parser() -> ArgumentParser:
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="buildkit.py", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-    def verb(run: Callable[[Options], int], help: str, name: str | None = "NAME") -> ArgumentParser:
-        command = verbs.add_parser(run.__name__, help=help, description=help)
-        command.set_defaults(run=run)
-        if name:
-            command.add_argument("name", metavar=name, help="a manifest's name, or the path of its YAML file")
-        return command
-
-    command = verb(check, "say everything that is wrong with manifests", name=None)
-    command.add_argument("name", nargs="*", metavar="NAME", help="manifests; without any, all of them")
-    command.add_argument("--json", action="store_true", help="machine-readable")
-    command = verb(show, "print a manifest as it stands after merging with its parents")
-    command.add_argument("--origin", action="store_true", help="with the file and line of every value")
-    command.add_argument("--json", action="store_true", help="machine-readable")
-    command = verb(schema, "print the JSON Schema of manifests", name=None)
-    command.add_argument("--markdown", action="store_true", help="the reference page instead")
-    command = verb(lock, "write down what a manifest means today")
-    either = command.add_mutually_exclusive_group()
-    either.add_argument("--check", action="store_true", help="only say whether the lock is up to date; offline")
-    either.add_argument("--update", action="append", default=[], metavar="ITEM", help="resolve this item again")
-    command.add_argument("--json", action="store_true", help="machine-readable")
-    command = verb(render, "write the Dockerfile and all that goes into the image")
-    command.add_argument("-o", "--output", metavar="DIR", help="folder; build/NAME by default")
-    command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
-    command.add_argument("--diff", action="store_true", help="only show what would change there; exit 1 if anything")
-    command = verb(build, "build the image with BuildKit")
-    command.add_argument("--at", choices=["start", "build"], help="when set-up runs, instead of the manifest's `at`")
-    command.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
-    command.add_argument("--tag", metavar="TAG", help="another tag, beside the one that names the content")
-    command.add_argument("--registry", metavar="HOST/PATH", help="whose caches to use, and where --push goes")
-    command.add_argument(
-        "--push", action="store_true", help="push after the build, and after the tests that it has not passed yet"
-    )
-    command.add_argument("--no-sbom", action="store_true", help="without the list of the image's packages")
-    command.add_argument("--print", action="store_true", help="only print the command, and put its context into build/")
-    command = verb(test, "run an image's tests, and those of its parents, in a container")
-    command.add_argument("--image", metavar="REF", help="image instead of the one built last")
-    command = verb(push, "push a tested image")
-    command.add_argument("--registry", metavar="HOST/PATH", required=True, help="where to")
-    command.add_argument("--tag", metavar="TAG", help="tag instead of that of what was built last")
-    command = verb(run, "start an image and print its address")
-    command.add_argument("--local", action="store_true", help="on this host, without Docker")
-    command.add_argument("--root", metavar="DIR", help="with --local: folder that everything goes below")
-    command.add_argument("--image", metavar="REF", help="image instead of the one built last")
-    command.add_argument("--volume", metavar="DIR|NAME", help="what to mount as the workspace")
-    command.add_argument("--env", action="append", default=[], metavar="KEY=VALUE", help="environment variable")
-    command.add_argument("--gpus", action="store_true", help="with all GPUs")
-    command.add_argument("--detach", action="store_true", help="leave it running")
-    command.add_argument("--port-offset", type=int, metavar="N", help="ports here: the image's plus N")
-    command = verb(deploy, "make or update an image's template at a platform")
-    command.add_argument("--to", required=True, choices=["runpod"], help="the platform")
-    command.add_argument("--image", metavar="REF", help="image instead of the one pushed last from here")
-    what = command.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="only say what would change (the default)")
-    what.add_argument("--apply", action="store_true", help="change it")
-    command.add_argument("--json", action="store_true", help="machine-readable")
-    command = verb(doctor, "say what this machine lacks, and how to get it", name=None)
-    command.add_argument("--json", action="store_true", help="machine-readable")
-    return parser
+VERBS: dict[str, Callable[[Options], int]] = {
+    verb.__name__: verb for verb in (check, show, schema, lock, render, build, test, push, run, deploy, doctor)
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    from images import arguments
     from manifests.problems import Refused
 
+    options = arguments.parse(argv, __doc__ or "", PLATFORMS)
     try:
-        code: int = options.run(options)
-        return code
+        return VERBS[options.verb](options)
     except Refused as refused:
         from manifests import show
 

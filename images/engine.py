@@ -15,7 +15,7 @@ from images import buildx, content, daemon, doctor, layers
 from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
-from manifests.trouble import Trouble, told
+from manifests.trouble import told
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -144,11 +144,10 @@ def run_build(
     printing: bool = False,
     sbom: bool = True,
 ) -> int:
-    """The verb `build`: exit code. With `push` the image is tested before it is pushed, unless it passed already."""
+    """The verb `build`: exit code. `push` needs `registry`; the image is tested before, unless it passed already."""
+    assert registry or not push
 
     def action() -> int:
-        if push and not registry:
-            raise Trouble("--push needs to know where to", "", "add --registry HOST/PATH")
         built = build(loaded, lock, at=at, base=base, push=registry, tag=tag, printing=printing, sbom=sbom)
         if not push or printing:
             return 0

@@ -7,16 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from images import descendants, ground, panel
+from images import descendants, ground, panel, variables
 from images.ground import Ground, GroundError
 from init import access, address, boot, health
 from init.plan import Plan, load
+from manifests.trouble import told
 
 if TYPE_CHECKING:
     from manifests.load import Loaded
@@ -34,13 +35,23 @@ class Stop(Exception):
 
 
 def run_local(
-    loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str, str] = os.environ, follow: bool = True
+    loaded: Loaded,
+    lock: Lock,
+    root: Path | str,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    env: Sequence[str] = (),
+    follow: bool = True,
 ) -> int:
     """Start everything below `root`, say where JupyterLab is, show how far things are, until Ctrl-C or SIGTERM.
 
-    Returns 130 when it was stopped that way, 1 when it could not start or ended by itself. Either way nothing of it
-    runs any more.
+    `env` are more variables, as `KEY=VALUE` or `KEY`. Returns 130 when it was stopped that way, 1 when it could not
+    start or ended by itself. Either way nothing of it runs any more.
     """
+    return told(lambda: _claimed(loaded, lock, root, {**environ, **variables.given(env, environ)}, follow))
+
+
+def _claimed(loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str, str], follow: bool) -> int:
     if missing := ground.missing_programs(environ):
         print(f"run --local: not installed here: {', '.join(missing)}", file=sys.stderr)
         print(f"  {ground.install_command(missing)}", file=sys.stderr)

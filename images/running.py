@@ -7,31 +7,18 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 
 from docker.models.containers import Container
 
-from images import containers, daemon
+from images import containers, daemon, variables
 from images.containers import HOST, published, wait_for
 from init import address
 from manifests.load import Loaded
-from manifests.trouble import Trouble, told
+from manifests.trouble import told
 
+INTERRUPTED = 130
 JUPYTER_WITHIN = 120.0
 """Seconds until JupyterLab has to answer."""
-
-
-def environment(pairs: list[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """`KEY=VALUE`, or `KEY` for the value that it has here. Raises Trouble."""
-    values: dict[str, str] = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
-            raise Trouble(f"--env {key!r} is no variable", "", "write --env KEY=VALUE")
-        if not sign and key not in environ:
-            raise Trouble(f"--env {key} has no value", f"{key} is not set here either", f"write --env {key}=VALUE")
-        values[key] = value if sign else environ[key]
-    return values
 
 
 def addresses(container: Container) -> list[tuple[str, str]]:
@@ -61,7 +48,7 @@ def run_image(
     def action() -> int:
         client = daemon.connect()
         began = time.monotonic()
-        values = environment(env or [], os.environ)
+        values = variables.given(env or [], os.environ)
         container = containers.start(
             loaded, chosen, client=client, volume=volume, env=values, gpus=gpus, port_offset=port_offset, keep=detach
         )
@@ -80,8 +67,10 @@ def run_image(
                 return 0
             print("Ctrl-C stops it", flush=True)
             return _follow(container)
-        except BaseException:
+        except BaseException as error:
             if not detach:
+                if isinstance(error, KeyboardInterrupt):
+                    print("\nstopping it", flush=True)
                 containers.stop(container)
             raise
 
@@ -89,8 +78,13 @@ def run_image(
 
 
 def _follow(container: Container) -> int:
+    """Show how far it is where there is a terminal, then wait for its end. Raises KeyboardInterrupt: also for a Ctrl-C
+    that went into the container, since Docker hands it to the program that has the terminal there."""
     if sys.stdout.isatty():
-        subprocess.run(["docker", "exec", "-it", str(container.id), "firstlight", "status", "--follow"], check=False)
+        keys = "-it" if sys.stdin.isatty() else "-t"
+        command = ["docker", "exec", keys, str(container.id), "firstlight", "status", "--follow"]
+        if subprocess.run(command, check=False).returncode == INTERRUPTED:
+            raise KeyboardInterrupt
     ended = container.wait()
     containers.stop(container)
     return 0 if ended.get("StatusCode", 1) in (0, 143) else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from buildkit import VERBS
+from images import arguments
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +54,38 @@ def test_refused_is_78_and_usage_is_2(outside: Path) -> None:
     assert complaint.startswith("mine.yaml:4:38: error: here.txt does not exist\n")
     assert buildkit(outside, "render")[0] == 2
     assert buildkit(outside, "lock", "mine.yaml", "--check", "--update", "all")[0] == 2
+
+
+NO_CONTAINER = "with --local there is no container, and so no "
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("run demo --root here", "run: error: --root goes with --local; a container's workspace is --volume DIR"),
+        ("run demo --local --image demo:1", f"run: error: {NO_CONTAINER}--image"),
+        ("run demo --local --volume here", f"run: error: {NO_CONTAINER}--volume"),
+        ("run demo --local --gpus --detach", f"run: error: {NO_CONTAINER}--gpus, --detach"),
+        ("run demo --local --port-offset 0", f"run: error: {NO_CONTAINER}--port-offset"),
+        ("build demo --push", "build: error: --push needs to know where to: add --registry HOST/PATH"),
+        ("build demo --print --push", "build: error: argument --push: not allowed with argument --print"),
+        ("deploy demo --to nowhere", "deploy: error: argument --to: invalid choice: 'nowhere'"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(outside: Path, words: str, complaint: str) -> None:
+    code, said, complaints = buildkit(outside, *words.split())
+    assert (code, said) == (2, "")
+    assert complaints.splitlines()[-1].startswith(f"buildkit.py {complaint}")
+
+
+def test_every_verb_explains_itself(outside: Path) -> None:
+    code, said, complaint = buildkit(outside, "--help")
+    assert (code, complaint) == (0, "")
+    assert set(re.findall(r"^    ([a-z]+) ", said, re.MULTILINE)) == set(VERBS)
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as ended:
+            arguments.parse([verb, "--help"], "", [])
+        assert ended.value.code == 0
 
 
 def test_a_machine_gets_problems_as_json(outside: Path) -> None:

@@ -15,7 +15,7 @@ import docker as docker_sdk
 import pytest
 from docker.models.containers import Container
 
-from images import containers, daemon, hostports, running
+from images import containers, daemon, hostports, variables
 from manifests import load
 from manifests.load import Loaded
 from manifests.trouble import Trouble
@@ -207,7 +207,7 @@ def test_gpus_that_docker_cannot_give_are_explained(
     [(["A=1", "B=x=y"], {"A": "1", "B": "x=y"}), (["HERE"], {"HERE": "value"}), (["A="], {"A": ""}), ([], {})],
 )
 def test_environment(pairs: list[str], values: dict[str, str]) -> None:
-    assert running.environment(pairs, {"HERE": "value"}) == values
+    assert variables.given(pairs, {"HERE": "value"}) == values
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_environment(pairs: list[str], values: dict[str, str]) -> None:
 )
 def test_environment_that_is_none(pair: str, words: str) -> None:
     with pytest.raises(Trouble, match=words):
-        running.environment([pair], {})
+        variables.given([pair], {})
 
 
 def test_volumes_and_folders(tmp_path: Path) -> None:

@@ -119,8 +119,3 @@ def test_an_image_that_is_not_there_is_explained(child: Loaded, capsys: pytest.C
         "error: there is no image child:dev",
         f"hint: `./buildkit.py build {child.path}` makes it",
     ]
-
-
-def test_pushing_without_a_registry_is_explained(child: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
-    assert engine.run_build(child, lock.Lock(), push=True) == 1
-    assert capsys.readouterr().err == "error: --push needs to know where to\nhint: add --registry HOST/PATH\n"

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ jupyter: {{port: {lab}, also: [{also}]}}
 portal: {{port: {portal}}}
 commands:
   greeting:
-    run: echo once >> "$FIRSTLIGHT_WORKSPACE/greeting"
+    run: echo "${{GREETING:-nothing}}" >> "$FIRSTLIGHT_WORKSPACE/greeting"
 services:
   box:
     command: python3 {app} {{port}}
@@ -88,7 +88,9 @@ def start(control: Path, tmp_path: Path) -> Iterator[Start]:
     manifest = tmp_path / "tiny.yaml"
     manifest.write_text(MANIFEST.format(app=REPO / "tests/portal/app.py", **ports))
 
-    def begin(root: Path = tmp_path / "root", environ: Mapping[str, str] | None = None) -> Local:
+    def begin(
+        root: Path = tmp_path / "root", environ: Mapping[str, str] | None = None, given: Sequence[str] = ()
+    ) -> Local:
         home = root / "home"
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "control").exists():
@@ -98,7 +100,8 @@ def start(control: Path, tmp_path: Path) -> Iterator[Start]:
         code = (
             "import os, sys; from images import local; from manifests import load, lock;"
             f"loaded = load.load({str(manifest)!r});"
-            f"sys.exit(local.run_local(loaded, lock.read(loaded), {str(root)!r}, os.environ, follow=False))"
+            f"root, given = {str(root)!r}, {given!r};"
+            "sys.exit(local.run_local(loaded, lock.read(loaded), root, os.environ, env=given, follow=False))"
         )
         names = ("JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN", "NB_PREFIX")
         env = {k: v for k, v in os.environ.items() if k not in names}
@@ -118,7 +121,7 @@ def start(control: Path, tmp_path: Path) -> Iterator[Start]:
 
 
 def test_starts_resumes_and_ends(start: Start) -> None:
-    first = start()
+    first = start(given=["GREETING=once"])
     token = first.token
     lab, box = first.port("JupyterLab"), first.port("box")
     assert ask(lab, "/api/contents", {"Authorization": f"token {token}"}).status == 200
@@ -196,6 +199,15 @@ def test_says_what_to_install(start: Start, tmp_path: Path) -> None:
     assert local.process.wait(60) == 1
     assert "not installed here: aria2c, caddy, setpriv, chrt" in local.text
     assert "apt-get install -y --no-install-recommends aria2 caddy util-linux" in local.text
+
+
+def test_a_variable_without_a_value_is_explained(start: Start) -> None:
+    local = start(given=["NOWHERE_SET"])
+    assert local.process.wait(60) == 1
+    assert local.text == (
+        "error: --env NOWHERE_SET has no value\n  NOWHERE_SET is not set here either\n"
+        "hint: write --env NOWHERE_SET=VALUE\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["a ;b", "a #b", "a{$b}", "a\nb", "a`b"])

@@ -1,0 +1,79 @@
+"""A program on a terminal of its own, and the hands of its user."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import termios
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from tests.waiting import until
+
+CTRL_C = "\x03"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\r")
+ROWS, COLUMNS = 50, 160
+
+
+class Terminal:
+    """Use as a context manager: at its end the program is killed if it still runs."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str] = os.environ):
+        self._hands, screen = pty.openpty()
+        termios.tcsetwinsize(screen, (ROWS, COLUMNS))
+        # The terminal goes to a session of its own. Ctrl-C is heard there, even where whoever runs the tests is deaf.
+        words = ["setsid", "--ctty", "env", "--default-signal=INT", *command]
+        environ = {**environ, "TERM": "xterm"}
+        self.process = subprocess.Popen(words, cwd=folder, env=environ, stdin=screen, stdout=screen, stderr=screen)
+        os.close(screen)
+        self._seen = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while more := os.read(self._hands, 65536):
+                self._seen += more
+        except OSError:
+            """Linux says EIO where nobody has the terminal any more."""
+
+    @property
+    def text(self) -> str:
+        """All that was shown so far, without the escape sequences."""
+        return ESCAPES.sub("", self._seen.decode(errors="replace"))
+
+    def press(self, keys: str) -> None:
+        os.write(self._hands, keys.encode())
+
+    def shows(self, words: str, within: float) -> None:
+        """Wait until it was shown. Raises AssertionError with all that was."""
+        try:
+            until(lambda: words in self.text or self.process.poll() is not None, within)
+        finally:
+            assert words in self.text, self.text
+
+    def children(self) -> list[int]:
+        """What the program has started and has not ended, by process id."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def ended(self, within: float) -> int:
+        """The exit code as a shell tells it."""
+        code = self.process.wait(within)
+        return code if code >= 0 else 128 - code
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(10)
+        os.close(self._hands)
