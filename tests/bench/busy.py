@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 def turn(number: int) -> dict[str, Any]:
     """What `Place.write` is told for its `number`th time: everything runs, and all that can move has moved on."""
-    began, each = time.time() - 60 - number, FILES // SETS
+    began, each = time.time() - number - 60, FILES // SETS
     done = (number * 7_654_321) % SIZE
     rate = 90e6 + number % 7 * 1e6
     fetched = [
@@ -45,7 +45,7 @@ def turn(number: int) -> dict[str, Any]:
         for place in range(STAGES - SETS)
     ]  # fmt: skip
     return {
-        "phase": "starting",
+        "boot": state.Boot("busy", began),
         "headline": state.Headline(f"Turn {number}"),
         "eta_s": 540.0,
         "eta_range": [400.0, 800.0],
