@@ -6,16 +6,14 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import docker as docker_sdk
 import pytest
 from docker.errors import APIError
 
-from images import containers
 from manifests import load
+from tests.days.victims import STATE, VICTIMS, events, kill, pids, state
 from tests.days.watch import Watch
 from tests.fetch.account import Account
 from tests.images.machine import Machine, started
@@ -35,16 +33,6 @@ PARTS = 12 * MB
 """Unfinished pieces, one of each of aria2's connections to a file that is then tried over a single one."""
 FIRST = 40 * MB
 """Bytes before the first kill: so many that a second start cannot hide that it began anew."""
-PROGRAMS = {
-    "init": ["-f", "/opt/firstlight run$"],
-    "supervisord": ["-f", "^[^ ]*python[^ ]* -I [^ ]*/supervisord "],
-    "jupyterlab": ["-f", "/jupyter-lab "],
-    "aria2c": ["-x", "aria2c"],
-}
-"""How pgrep finds them."""
-VICTIMS = ["init", "aria2c", "supervisord", "container"]
-STATE = "/workspace/.firstlight/state.json"
-EVENTS = "/workspace/.firstlight/events.ndjson"
 
 
 @pytest.fixture
@@ -63,44 +51,6 @@ def machine(built: Callable[[str], str], docker: docker_sdk.DockerClient, origin
     environment = {"HF_ENDPOINT": origin.url, "MODEL_SETS": "all"}
     with started(docker, load.load("demo"), built("demo"), environment) as machine:
         yield machine
-
-
-def pids(machine: Machine, name: str) -> set[str]:
-    """Process ids, inside the container, of a program."""
-    code, output = containers.inside(machine.container, "pgrep", *PROGRAMS[name])
-    return set(output.split()) if code == 0 else set()
-
-
-def begun(machine: Machine) -> str:
-    """When Docker started the container; it is running."""
-    machine.container.reload()
-    assert machine.container.status == "running"
-    return str(machine.container.attrs["State"]["StartedAt"])
-
-
-def kill(machine: Machine, victim: str) -> None:
-    """End one program, or the whole container, without a word; see that it was there, is gone, and comes again."""
-    since = begun(machine)
-    if victim == "container":
-        machine.container.kill("SIGKILL")
-        machine.container.wait(timeout=30)
-        machine.container.start()
-        assert begun(machine) != since
-        return
-    targets = until(partial(pids, machine, victim), within=30, what=victim)
-    machine.run("kill", "-9", *targets)
-    until(lambda: not targets & pids(machine, victim), within=10, what=f"{victim} is gone")
-    until(partial(pids, machine, victim), within=30, what=f"{victim} again")
-    assert begun(machine) == since, f"the container outlives {victim}"
-
-
-def events(machine: Machine) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in machine.run("cat", EVENTS).splitlines()]
-
-
-def state(machine: Machine) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(machine.run("cat", STATE))
-    return data
 
 
 @pytest.mark.timeout(600)

@@ -4,8 +4,6 @@ happened, what it means and what repairs it, and that verb does, once the fault 
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,20 +12,16 @@ from typing import Any
 import docker as docker_sdk
 import pytest
 
-from init import state
 from init.fetch.verify import digest
-from init.plan import FileSpec, ModelsSpec, Stage
+from tests.days.conftest import TOKEN, VOLUME
 from tests.days.machine import plan, running
+from tests.days.told import only_whole_files, reaches, repaired, stage
 from tests.days.watch import Watch
-from tests.images.machine import Machine
 from tests.origin import Fault, Generated, Origin
 from tests.origin.faults import Kind
 from tests.origin.server import Published
-from tests.waiting import until
 
 MB = 1_000_000
-VOLUME = 600 * MB
-TOKEN = "hf_" + "a1B2" * 8
 
 
 @dataclass(frozen=True)
@@ -62,39 +56,11 @@ LARGE = "large"
 
 
 @pytest.fixture
-def gateway(docker: docker_sdk.DockerClient) -> str:
-    """Where containers reach this machine."""
-    return str(docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
-
-
-@pytest.fixture
-def hub(gateway: str) -> Iterator[Origin]:
-    with Origin(hosts=(gateway, gateway)) as origin:
-        origin.token(TOKEN, "*")
-        yield origin
-
-
-@pytest.fixture
 def other(gateway: str) -> Iterator[Origin]:
     """Another host, that is not to see the token."""
     with Origin(hosts=(gateway, gateway)) as origin:
         origin.token(TOKEN, "*")
         yield origin
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Path]:
-    """A small volume."""
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={VOLUME}", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def stage(name: str, file: Published) -> Stage:
-    spec = ModelsSpec(name, [FileSpec(f"{name}.bin", file.url, file.commit, file.size, file.sha256)], default=True)
-    return Stage(f"models:{name}", "models", name, [], spec, uses="net", attempts=1, consequence=f"No {name}.")
 
 
 def order(hub: Origin, other: Origin) -> tuple[dict[str, Published], dict[str, Fault]]:
@@ -107,39 +73,6 @@ def order(hub: Origin, other: Origin) -> tuple[dict[str, Published], dict[str, F
         faults[day.name] = hub.fault(day.kind, files[day.name].key, **day.settings, **more)
     files[LARGE] = hub.hub("bad/days", f"{LARGE}.bin", Generated(LARGE, 250 * MB))
     return files, faults
-
-
-def told(workspace: Path, name: str) -> state.StageState:
-    snapshot = state.read(workspace / ".firstlight")
-    assert snapshot is not None
-    return next(stage for stage in snapshot.stages if stage.id == f"models:{name}")
-
-
-def reaches(workspace: Path, name: str, wanted: str, said: str = "", within: float = 60.0) -> state.StageState:
-    def there() -> state.StageState | None:
-        now = told(workspace, name)
-        return now if now.state == wanted and said in now.message else None
-
-    try:
-        found = until(there, within)
-    except AssertionError:
-        raise AssertionError(f"{name}: wanted {wanted} and {said!r}, have {told(workspace, name)}") from None
-    assert found is not None
-    return found
-
-
-def only_whole_files(models: Path, files: dict[str, Published]) -> None:
-    """Whatever stands under a final name is what it should be."""
-    for name, file in files.items():
-        final = models / f"{name}.bin"
-        assert not final.exists() or digest(final) == file.sha256, name
-
-
-def repaired(machine: Machine, workspace: Path, failed: state.StageState) -> None:
-    """The verb that the state names does what it promises."""
-    assert failed.repair == f"firstlight retry {failed.id}"
-    machine.run(*shlex.split(failed.repair))
-    reaches(workspace, failed.id.removeprefix("models:"), "done")
 
 
 @pytest.mark.timeout(300)

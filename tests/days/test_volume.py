@@ -1,0 +1,97 @@
+"""The volume: it fills up in the middle of a download, and two containers use it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import docker as docker_sdk
+import pytest
+
+from init.fetch.verify import digest
+from tests.days.machine import plan, running
+from tests.days.told import only_whole_files, reaches, repaired, stage, told
+from tests.days.watch import Watch
+from tests.images.machine import Machine
+from tests.origin import Generated, Origin
+from tests.waiting import until
+
+MB = 1_000_000
+BIG = 150 * MB
+SLACK = 20 * MB
+"""Bytes in flight when somebody else takes over, or when nothing can be written any more."""
+
+
+def fill(ballast: Path) -> None:
+    """Another program takes what is left."""
+    with ballast.open("wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(MB))
+
+
+@pytest.mark.timeout(300)
+def test_it_fills_up_in_the_middle_of_a_download(
+    built: Callable[[str], str], docker: docker_sdk.DockerClient, hub: Origin, plain: Path
+) -> None:
+    files = {name: hub.hub("o/r", f"{name}.bin", Generated(name, BIG)) for name in ("first", "second")}
+    stages = [stage(name, file) for name, file in files.items()]
+    models, ballast = plain / plan().models_into, plain / "ballast"
+    hub.limit(20 * MB)
+    changed = replace(plan(), stages=stages, services=[])
+    with running(docker, built("demo"), plain, changed, environ(hub)) as machine:
+        watch = Watch(machine.url(machine.loaded.manifest.jupyter.port, "/api"))
+        with watch.asking():
+            until(lambda: hub.sent() > 30 * MB, within=60, what="the download")
+            fill(ballast)
+            until(lambda: "failed" in {told(plain, name).state for name in files}, within=120, what="the full disk")
+            failed = [told(plain, name) for name in files if told(plain, name).state == "failed"]
+            for one in failed:
+                assert "are missing" in one.message or "No space left" in one.message, one.message
+                assert one.consequence == f"No {one.id.removeprefix('models:')}."
+            only_whole_files(models, files)
+            ballast.unlink()
+            for one in failed:
+                repaired(machine, plain, one)
+            for name in files:
+                reaches(plain, name, "done")
+            watch.up()
+        assert all(watch.answers), "JupyterLab answers without a break"
+    for name, published in files.items():
+        assert digest(models / f"{name}.bin") == published.sha256, name
+    assert hub.sent() < 3 * BIG, "at most the file in flight came twice"
+
+
+@pytest.mark.timeout(300)
+def test_two_containers_fetch_everything_once(
+    built: Callable[[str], str], docker: docker_sdk.DockerClient, hub: Origin, workspace: Path
+) -> None:
+    files = {name: hub.hub("o/r", f"{name}.bin", Generated(name, 40 * MB)) for name in ("one", "two", "three")}
+    changed = replace(plan(), stages=[stage(name, file) for name, file in files.items()], services=[])
+    hub.limit(15 * MB)
+    with ExitStack() as both:
+        machines = [
+            both.enter_context(running(docker, built("demo"), workspace, changed, environ(hub))) for _ in range(2)
+        ]
+        watches = [Watch(machine.url(machine.loaded.manifest.jupyter.port, "/api")) for machine in machines]
+        for watch in watches:
+            both.enter_context(watch.asking())
+        until(lambda: hub.sent() > 30 * MB, within=60, what="the download")
+        # Whoever fetches dies without a word: the other one goes on where it stopped.
+        holder = next(machine for machine in machines if "fetches on this volume" not in status(machine))
+        holder.container.kill("SIGKILL")
+        (left,) = [machine for machine in machines if machine is not holder]
+        assert left.settled()["phase"] == "ready"
+        assert all(watches[machines.index(left)].answers), "JupyterLab answers without a break"
+    for name, published in files.items():
+        assert digest(workspace / changed.models_into / f"{name}.bin") == published.sha256, name
+    assert hub.sent() < 3 * 40 * MB + SLACK, "fetched once"
+
+
+def status(machine: Machine) -> str:
+    return " ".join(machine.host.run("firstlight status").stdout.split())
+
+
+def environ(hub: Origin) -> dict[str, str]:
+    return {"HF_ENDPOINT": hub.url}
