@@ -152,6 +152,9 @@ class LogHandler(Stream):
         try:
             if self.get_query_argument("follow", "") in ("1", "true"):
                 await self._follow(file, offset)
+            elif offset is not None:
+                text, size, end = await asyncio.to_thread(logs.since, file, offset)
+                self.finish(json.dumps({"text": text, "size": size, "offset": end}))
             else:
                 text, size, end = await asyncio.to_thread(logs.tail, file, min(lines, MOST))
                 self.finish(json.dumps({"text": text, "size": size, "offset": end}))

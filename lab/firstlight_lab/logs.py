@@ -55,6 +55,18 @@ def tail(file: Path, lines: int) -> tuple[str, int, int]:
     return clean(_last(data[:whole], lines, cut=end > 0)), size, size - (len(data) - whole)
 
 
+def since(file: Path, offset: int) -> tuple[str, int, int]:
+    """What came after `offset`, at most `LARGEST` bytes of it; the file's size; and where to go on. A file that is
+    shorter was emptied or is a new one: then its beginning. Raises OSError."""
+    with _open(file) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        begin = offset if offset <= size else 0
+        stream.seek(begin)
+        data = stream.read(LARGEST)
+    whole = _whole(data)
+    return clean(data[:whole]), size, begin + whole
+
+
 class Follower:
     """What comes into a log from `offset` on, in the file that has its name: also after it was rotated or emptied."""
 

@@ -85,12 +85,12 @@ export class Connection {
 
   /** The end of a log. Throws Failure. */
   async tail(name: string, lines: number, signal: AbortSignal): Promise<Tail> {
-    const response = await this.#request(`logs/${encodeURIComponent(name)}?lines=${lines}`, { signal });
-    const data = (await response.json()) as { text?: unknown; offset?: unknown } | null;
-    return {
-      text: typeof data?.text === "string" ? data.text : "",
-      offset: typeof data?.offset === "number" ? data.offset : 0,
-    };
+    return tail(await this.#request(`logs/${encodeURIComponent(name)}?lines=${lines}`, { signal }), 0);
+  }
+
+  /** What came into a log after `offset`. Throws Failure. */
+  async since(name: string, offset: number, signal: AbortSignal): Promise<Tail> {
+    return tail(await this.#request(`logs/${encodeURIComponent(name)}?offset=${offset}`, { signal }), offset);
   }
 
   /** The picture of this start, for an <img>. Throws Failure. */
@@ -123,6 +123,14 @@ export class Connection {
     if (response.ok || also.includes(response.status)) return response;
     throw new Failure(response.status, said(await response.text().catch(() => "")));
   }
+}
+
+async function tail(response: Response, offset: number): Promise<Tail> {
+  const data = (await response.json()) as { text?: unknown; offset?: unknown } | null;
+  return {
+    text: typeof data?.text === "string" ? data.text : "",
+    offset: typeof data?.offset === "number" ? data.offset : offset,
+  };
 }
 
 function dated(response: Response): number | null {

@@ -141,19 +141,10 @@ function totals(stages) {
   return { done, total, rate };
 }
 
-// How far: half by bytes and half by steps, so that it moves in either case and ends at the end.
-function share(stages, bytes) {
-  const wanted = stages.filter((stage) => stage.state !== "skipped");
-  if (!wanted.length) return null;
-  const steps = wanted.filter((stage) => ENDED.includes(stage.state)).length / wanted.length;
-  return bytes.total ? (steps + bytes.done / bytes.total) / 2 : steps;
-}
-
 function whole(stages, progress, over) {
   const bytes = totals(stages);
-  const part = over ? 1 : progress || share(stages, bytes);
-  find("whole").classList.toggle("unknown", part === null);
-  if (part !== null) find("whole").firstElementChild.style.width = (100 * part).toFixed(1) + "%";
+  find("whole").classList.remove("unknown");
+  find("whole").firstElementChild.style.width = (100 * (over ? 1 : progress)).toFixed(1) + "%";
   const rate = bytes.rate ? " · " + size(bytes.rate) + "/s" : "";
   find("amount").textContent = bytes.total ? size(bytes.done) + " of " + size(bytes.total) + rate : "";
   const ended = stages.filter((stage) => ENDED.includes(stage.state)).length;

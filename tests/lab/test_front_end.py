@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from images import panel
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,26 @@ def test_yarn_asks_the_registry_that_npm_is_set_to(tmp_path: Path) -> None:
     elsewhere.pop("YARN_NPM_REGISTRY_SERVER", None)
     with pytest.raises(panel.PanelError, match="packages from the npm registry"):
         panel.prepare(tmp_path / "lab", elsewhere)
+
+
+@pytest.mark.parametrize(("spared", "asked"), [("", "proxy"), ("localhost,127.0.0.1", "registry")])
+def test_yarn_takes_the_proxy_of_this_machine(tmp_path: Path, spared: str, asked: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as registry:
+        servers = {"proxy": proxy, "registry": registry}
+        addresses = {name: "http://127.0.0.1:{1}".format(*server.getsockname()) for name, server in servers.items()}
+        environ = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        environ |= {"http_proxy": addresses["proxy"], "NO_PROXY": spared, "YARN_HTTP_RETRY": "0"}
+        environ |= {"YARN_NPM_REGISTRY_SERVER": addresses["registry"], "YARN_UNSAFE_HTTP_WHITELIST": "127.0.0.1"}
+        environ["YARN_GLOBAL_FOLDER"] = str(tmp_path / "what an earlier build has fetched")
+        with ThreadPoolExecutor() as pool:
+            built = pool.submit(panel.prepare, tmp_path / "lab", environ)
+            until(lambda: select.select([proxy, registry], [], [], 0)[0], within=240)
+            first = select.select([proxy, registry], [], [], 0)[0]
+            for server in servers.values():
+                server.close()
+            with pytest.raises(panel.PanelError):
+                built.result(240)
+        assert first == [servers[asked]]
 
 
 def test_a_registry_that_cannot_be_reached_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from firstlight_lab.links import links
 from tornado.httpclient import HTTPResponse
 
+from init.state import ServiceState
 from tests.lab.conftest import Fetch
 from tests.lab.support import Place
 
@@ -43,9 +44,10 @@ def test_a_state_without_services_has_no_links(state: dict[str, object] | None) 
 
 
 async def test_the_state_comes_with_links(place: Place, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    place.write()
+    monkeypatch.setenv("VAST_TCP_PORT_8188", "41234")
+    place.write(services=[ServiceState("app", "App", [], url=":8188/", port=8188)])
     answer = await fetch("state")
-    assert json.loads(answer.body)["links"] == {}
+    assert json.loads(answer.body)["links"] == {"app": ":41234/"}
     assert given(answer) == {}, "no cookie is configured"
 
 

@@ -178,6 +178,18 @@ async def test_follow_from_where_the_tail_ended(place: Place, fetch: Fetch, list
         assert await client.next() == Event("text", "two\nthree\n", "14")
 
 
+async def test_what_came_since(place: Place, fetch: Fetch) -> None:
+    file = place.logs / "app.log"
+    file.write_bytes(b"one\ntwo\n\xe2\x82")
+    assert json.loads((await fetch("logs/app?offset=4")).body) == {"text": "two\n", "size": 10, "offset": 8}
+    assert json.loads((await fetch("logs/app?offset=8")).body) == {"text": "", "size": 10, "offset": 8}
+    file.write_bytes(b"new\n")
+    assert json.loads((await fetch("logs/app?offset=8")).body) == {"text": "new\n", "size": 4, "offset": 4}
+    file.write_bytes(b"x" * 1_000_000)
+    answer = json.loads((await fetch("logs/app?offset=1")).body)
+    assert (len(answer["text"]), answer["offset"]) == (256 * 1024, 256 * 1024 + 1)
+
+
 async def test_without_an_offset_only_what_is_new(place: Place, listen: Listen) -> None:
     file = place.logs / "app.log"
     file.write_text("old\n")

@@ -1,6 +1,6 @@
 /** The end of a log, and what is added to it. */
 
-import React, { useEffect, useLayoutEffect, useRef, useState } from "react";
+import React, { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Failure, reason } from "../connection.ts";
 import { SERVICE } from "../contract.ts";
 import { openIcon } from "../icons.ts";
@@ -27,48 +27,45 @@ interface Text {
   told: string;
 }
 
-/** A log's text as it grows; `told` says what is wrong, or that there is none yet. */
-function useLog(connection: Connection, key: string): Text {
+/**
+ * A log's text as it grows, while `seen` says that somebody may be looking; `told` says what is wrong, or that there is
+ * none yet. It asks once a second: an open stream for each log would use up the few connections of a browser.
+ */
+function useLog(connection: Connection, key: string, seen: () => boolean): Text {
   const [log, setLog] = useState<Text>({ text: "", told: "Looking…" });
   useEffect(() => {
     const control = new AbortController();
-    let [timer, pause] = [0, PACE];
-    const follow = async () => {
+    let [timer, pause, name, offset] = [0, PACE, "", -1];
+    const ask = async () => {
       try {
-        const name = await named(connection, key);
-        const tail = await connection.tail(name, LINES, control.signal);
-        setLog({ text: tail.text, told: tail.text ? "" : "Nothing is written yet." });
+        if (offset < 0) {
+          name = await named(connection, key);
+          const tail = await connection.tail(name, LINES, control.signal);
+          offset = tail.offset;
+          setLog({ text: tail.text, told: tail.text ? "" : "Nothing is written yet." });
+        } else if (seen()) {
+          const added = await connection.since(name, offset, control.signal);
+          offset = added.offset;
+          if (added.text) setLog((before) => ({ text: cut(before.text + added.text), told: "" }));
+          else setLog((before) => (before.told && before.text ? { ...before, told: "" } : before));
+        }
         pause = PACE;
-        await connection.events(`logs/${encodeURIComponent(name)}?follow=1&offset=${tail.offset}`, control.signal, (messages) => {
-          const added = messages.filter((message) => message.event === "text").map(unpacked).join("");
-          if (added && !control.signal.aborted) {
-            setLog((before) => ({ text: cut(before.text + added), told: "" }));
-          }
-        });
       } catch (error) {
         if (control.signal.aborted) return;
         const none = error instanceof Failure && error.status === 404;
         setLog((before) => ({ ...before, told: none ? "There is no log of it yet." : reason(error) }));
         pause = Math.min(SLOWEST, pause * 2);
+        if (none) offset = -1;
       }
-      if (!control.signal.aborted) timer = window.setTimeout(() => void follow(), pause);
+      if (!control.signal.aborted) timer = window.setTimeout(() => void ask(), pause);
     };
-    void follow();
+    void ask();
     return () => {
       control.abort();
       window.clearTimeout(timer);
     };
-  }, [connection, key]);
+  }, [connection, key, seen]);
   return log;
-}
-
-function unpacked({ data }: { data: string }): string {
-  try {
-    const text: unknown = JSON.parse(data);
-    return typeof text === "string" ? text : "";
-  } catch {
-    return "";
-  }
 }
 
 const cut = (text: string): string => (text.length > KEPT ? text.slice(text.indexOf("\n", text.length - KEPT) + 1) : text);
@@ -76,8 +73,9 @@ const cut = (text: string): string => (text.length > KEPT ? text.slice(text.inde
 /** `name`: a stage's id, `service:ID`, or a log's own name. `whole`: fills its place. */
 export function LogBox({ name, whole }: { name: string; whole?: boolean }): React.JSX.Element {
   const { watch, showLog } = useReach();
-  const { text, told } = useLog(watch.connection, name);
   const box = useRef<HTMLPreElement>(null);
+  const seen = useCallback(() => document.visibilityState === "visible" && box.current?.offsetParent !== null, []);
+  const { text, told } = useLog(watch.connection, name, seen);
   const [end, setEnd] = useState(true);
   useLayoutEffect(() => {
     const pre = box.current;
