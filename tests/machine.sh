@@ -3,11 +3,13 @@
 #
 #   tests/machine.sh setup    what `make setup` needs: venv
 #   tests/machine.sh demo     … and `make demo`: aria2, caddy, git, a C compiler
-#   tests/machine.sh          … and the whole test suite: Docker with BuildKit, a registry, mmdebstrap, tini, Chromium
+#   tests/machine.sh          … and the whole test suite: Docker with BuildKit, a registry, mmdebstrap, tini, mkfs.ext2,
+#                             Chromium
 #
 # Exit 1, with the commands to run, when it is neither root nor allowed to use sudo without a password.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
+PATH=$PATH:/usr/sbin:/sbin # where an ordinary user of Debian does not look: dockerd, mkfs.ext2
 
 what=${1:-all}
 oldest_docker=23
@@ -49,6 +51,7 @@ if [[ $what == all ]]; then
     want mmdebstrap
     want docker-registry
     want ps procps
+    want mkfs.ext2 e2fsprogs
     has chromium || packages+=(chromium fonts-dejavu-core)
     if ! docker_is_fine; then
         # A remote or foreign daemon is somebody's choice: it is reported, not replaced.

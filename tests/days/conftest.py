@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import docker as docker_sdk
 import pytest
 
 from tests.origin import Origin
+from tests.root import ext2, mounted, tmpfs
 
 VOLUME = 600_000_000
 """Bytes of the volume."""
@@ -30,23 +30,14 @@ def hub(gateway: str) -> Iterator[Origin]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Path]:
+def workspace(tmp_path: Path, as_root: tuple[str, ...]) -> Iterator[Path]:
     """A small volume."""
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={VOLUME}", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(as_root, tmp_path / "workspace", *tmpfs(VOLUME)) as folder:
+        yield folder
 
 
 @pytest.fixture
-def plain(tmp_path: Path) -> Iterator[Path]:
+def plain(tmp_path: Path, as_root: tuple[str, ...]) -> Iterator[Path]:
     """A volume that cannot reserve room for a file: one that another program fills is full in the middle of it."""
-    image, folder = tmp_path / "plain.ext2", tmp_path / "plain"
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(VOLUME)
-    subprocess.run(["mkfs.ext2", "-q", "-m", "0", str(image)], check=True)
-    subprocess.run(["mount", "-t", "ext2", "-o", "loop", str(image), str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(as_root, tmp_path / "plain", *ext2(as_root, tmp_path / "plain.ext2", VOLUME)) as folder:
+        yield folder

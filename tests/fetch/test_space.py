@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from init.failure import StageFailed
 from init.fetch import space
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Generated, Origin
+from tests.root import ext2, mounted, tmpfs
 from tests.waiting import until
 
 MB = 1_000_000
@@ -23,34 +23,27 @@ ROOM = 270 * MB
 
 
 @contextmanager
-def mounted(kitchen: Kitchen, *words: str) -> Iterator[Path]:
+def placed(kitchen: Kitchen, as_root: tuple[str, ...], *what: str) -> Iterator[Path]:
     """A volume for the models and the state."""
-    folder = kitchen.folder / "volume"
-    folder.mkdir()
-    subprocess.run(["mount", *words, str(folder)], check=True)
-    kitchen.models, kitchen.state = folder / "models", folder / ".firstlight"
-    try:
-        yield folder
-    finally:
-        kitchen.origin.clear()
-        kitchen.stop()
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with mounted(as_root, kitchen.folder / "volume", *what) as folder:
+        kitchen.models, kitchen.state = folder / "models", folder / ".firstlight"
+        try:
+            yield folder
+        finally:
+            kitchen.origin.clear()
+            kitchen.stop()
 
 
 @pytest.fixture
-def volume(kitchen: Kitchen) -> Iterator[Path]:
-    with mounted(kitchen, "-t", "tmpfs", "-o", f"size={300 * MB}", "tmpfs") as folder:
+def volume(kitchen: Kitchen, as_root: tuple[str, ...]) -> Iterator[Path]:
+    with placed(kitchen, as_root, *tmpfs(300 * MB)) as folder:
         yield folder
 
 
 @pytest.fixture
-def plain(kitchen: Kitchen) -> Iterator[Path]:
+def plain(kitchen: Kitchen, as_root: tuple[str, ...]) -> Iterator[Path]:
     """A volume whose file system cannot reserve room for a file."""
-    image = kitchen.folder / "volume.ext2"
-    with image.open("wb") as file:
-        file.truncate(300 * MB)
-    subprocess.run(["mkfs.ext2", "-q", "-m", "0", str(image)], check=True)
-    with mounted(kitchen, "-t", "ext2", "-o", "loop", str(image)) as folder:
+    with placed(kitchen, as_root, *ext2(as_root, kitchen.folder / "volume.ext2", 300 * MB)) as folder:
         yield folder
 
 

@@ -18,7 +18,7 @@ from tests.images.registry import Registry
 ROOT = Path(__file__).resolve().parents[2]
 
 
-NOT_NEEDED = {"apt-get", "docker-registry", "mmdebstrap", "sudo", "tini"}
+NOT_NEEDED = {"apt-get", "docker-registry", "mkfs.ext2", "mmdebstrap", "sudo", "tini"}
 """What the repository's tests use, and a machine that only builds and pushes need not have."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import threading
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from init.journal import events
 from init.redact import Redactor
 from init.state import Boot, FileState, ServiceState, Snapshot, StageState
 from init.store import Store
+from tests.root import mounted, tmpfs
 from tests.waiting import until
 
 
@@ -147,21 +147,18 @@ def test_a_workspace_that_cannot_be_written_leaves_the_state_of_this_container(t
     assert state.read(folder) == state.read(run)
 
 
-def test_events_that_did_not_fit_on_the_volume_are_added_later(tmp_path: Path) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=True)
-    try:
-        folder, filler = tmp_path / ".firstlight", tmp_path / "filler"
+def test_events_that_did_not_fit_on_the_volume_are_added_later(tmp_path: Path, as_root: tuple[str, ...]) -> None:
+    with mounted(as_root, tmp_path / "volume", *tmpfs(65536)) as volume:
+        folder, filler = volume / ".firstlight", volume / "filler"
         folder.mkdir()
         with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(tmp_path).free - 4096)
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(volume).free - 4096)
         kept = journal.Journal(folder, None, "b1")
         kept.append(json.dumps({"at": number, "text": "x" * 3000}) + "\n" for number in range(3))
         assert 0 < (folder / journal.EVENTS).stat().st_size < 9000, "there is room for a part only"
         filler.unlink()
         kept.append([json.dumps({"at": 3}) + "\n"])
         assert [event["at"] for event in events(folder)] == [0, 1, 2, 3]
-    finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 def test_parts_of_killed_writers_are_cleared_away(tmp_path: Path) -> None:
