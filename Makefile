@@ -27,6 +27,10 @@ setup: .venv/ready ## a virtual environment for everything but tests, from hashe
 	@$(INSTALL) requirements-dev.txt
 	@touch $@
 
+.venv/image-tests: .venv/ready requirements-image-tests.txt
+	@$(INSTALL) requirements-image-tests.txt
+	@touch $@
+
 demo: setup ## the whole way on this machine, without Docker: stages, models from an own hub, an app
 	@tests/machine.sh demo
 	@exec $(BIN)/python -m tests.origin.demo
@@ -44,7 +48,7 @@ build: setup needs-IMAGE ## build IMAGE
 	@$(BUILDKIT) build $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(REGISTRY),--registry $(REGISTRY))
 
 ifdef IMAGE
-test: .venv/tests ## run the whole test suite, with Docker; with IMAGE, that image's tests
+test: .venv/image-tests ## run the whole test suite, with Docker; with IMAGE, that image's tests
 	@$(BUILDKIT) test $(IMAGE)
 else
 test: .venv/tests
@@ -55,7 +59,7 @@ endif
 push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests
 	@$(BUILDKIT) push $(IMAGE) --registry $(REGISTRY)
 
-build-and-push: .venv/tests needs-IMAGE needs-REGISTRY ## check, lock --check, build, test and push IMAGE
+build-and-push: .venv/image-tests needs-IMAGE needs-REGISTRY ## check, lock --check, build, test and push IMAGE
 	@$(BUILDKIT) check $(IMAGE)
 	@$(BUILDKIT) lock $(IMAGE) --check
 	@$(BUILDKIT) build $(IMAGE) --registry $(REGISTRY) $(if $(BASE),--base $(BASE))
@@ -84,7 +88,9 @@ format: .venv/tests ## bring the code into its form
 requirements: setup ## pin what pyproject.toml asks for, with hashes
 	@set -- --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --quiet; \
 	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml -o requirements.txt; \
-	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml --group test -o requirements-dev.txt
+	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml --group test -o requirements-dev.txt; \
+	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml --group image-test -c requirements-dev.txt \
+		-o requirements-image-tests.txt
 
 docs: setup ## write manifests/schema.json and docs/manifest.md from the model
 	@$(BIN)/python -m manifests.reference
