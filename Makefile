@@ -7,7 +7,15 @@ BIN := .venv/bin
 INSTALL = UV_NATIVE_TLS=1 $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r
 BUILDKIT := $(BIN)/python buildkit.py
 
+# In CI they come from a form: taken as written, never expanded, they reach the shell in its environment alone.
+override IMAGE := $(value IMAGE)
+override REGISTRY := $(value REGISTRY)
+override BASE := $(value BASE)
+export IMAGE REGISTRY BASE
+$(foreach name,IMAGE REGISTRY BASE,$(if $(filter -%,$($(name))),$(error $(name) must not begin with `-`)))
+
 .PHONY: help setup demo check lock render build test push build-and-push run doctor bench lint format requirements docs clean
+.PHONY: needs-IMAGE needs-REGISTRY
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,20 +44,20 @@ demo: setup ## the whole way on this machine, without Docker: stages, models fro
 	@exec $(BIN)/python -m tests.origin.demo
 
 check: setup ## say what is wrong with manifests (of IMAGE, or all)
-	@$(BUILDKIT) check $(IMAGE)
+	@$(BUILDKIT) check $(if $(IMAGE),"$$IMAGE")
 
 lock: setup needs-IMAGE ## write down what IMAGE's manifest means today
-	@$(BUILDKIT) lock $(IMAGE)
+	@$(BUILDKIT) lock "$$IMAGE"
 
 render: setup needs-IMAGE ## write IMAGE's Dockerfile and all that goes with it below build/
-	@$(BUILDKIT) render $(IMAGE) $(if $(BASE),--base $(BASE))
+	@$(BUILDKIT) render "$$IMAGE" $(if $(BASE),--base "$$BASE")
 
 build: setup needs-IMAGE ## build IMAGE
-	@$(BUILDKIT) build $(IMAGE) $(if $(BASE),--base $(BASE)) $(if $(REGISTRY),--registry $(REGISTRY))
+	@$(BUILDKIT) build "$$IMAGE" $(if $(BASE),--base "$$BASE") $(if $(REGISTRY),--registry "$$REGISTRY")
 
 ifdef IMAGE
 test: .venv/image-tests ## run the whole test suite, with Docker; with IMAGE, that image's tests
-	@$(BUILDKIT) test $(IMAGE)
+	@$(BUILDKIT) test "$$IMAGE"
 else
 test: .venv/tests
 	@tests/machine.sh
@@ -57,17 +65,17 @@ test: .venv/tests
 endif
 
 push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests
-	@$(BUILDKIT) push $(IMAGE) --registry $(REGISTRY)
+	@$(BUILDKIT) push "$$IMAGE" --registry "$$REGISTRY"
 
 build-and-push: .venv/image-tests needs-IMAGE needs-REGISTRY ## check, lock --check, build, test and push IMAGE
-	@$(BUILDKIT) check $(IMAGE)
-	@$(BUILDKIT) lock $(IMAGE) --check
-	@$(BUILDKIT) build $(IMAGE) --registry $(REGISTRY) $(if $(BASE),--base $(BASE))
-	@$(BUILDKIT) test $(IMAGE)
-	@$(BUILDKIT) push $(IMAGE) --registry $(REGISTRY)
+	@$(BUILDKIT) check "$$IMAGE"
+	@$(BUILDKIT) lock "$$IMAGE" --check
+	@$(BUILDKIT) build "$$IMAGE" --registry "$$REGISTRY" $(if $(BASE),--base "$$BASE")
+	@$(BUILDKIT) test "$$IMAGE"
+	@$(BUILDKIT) push "$$IMAGE" --registry "$$REGISTRY"
 
 run: setup needs-IMAGE ## start IMAGE and print its address
-	@exec $(BUILDKIT) run $(IMAGE)
+	@exec $(BUILDKIT) run "$$IMAGE"
 
 doctor: setup ## say what this machine lacks
 	@$(BUILDKIT) doctor
@@ -99,5 +107,5 @@ clean: ## remove what was made here: .venv, build, .demo, .cache
 	@rm -rf .venv build .demo .cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-needs-%:
-	@[[ -n "$($*)" ]] || { echo "make: $* is missing; hint: make $(firstword $(MAKECMDGOALS)) $*=…" >&2; exit 2; }
+needs-IMAGE needs-REGISTRY: needs-%:
+	@[[ -n "$$$*" ]] || { echo "make: $* is missing; hint: make $(firstword $(MAKECMDGOALS)) $*=…" >&2; exit 2; }

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -142,23 +143,76 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert (process.wait(30), complaint) == (1, b"")
 
 
-def make(*words: str) -> subprocess.CompletedProcess[str]:
+def make(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = ["make", "--old-file=.venv/ready", "--old-file=.venv/tests", "--old-file=.venv/image-tests", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = {**os.environ, **(environ or {})}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def words(*asked: str, environ: Mapping[str, str] | None = None) -> list[list[str]]:
+    """What make would give to `buildkit.py`, call by call."""
+    tell = """sh -c 'printf "%s\\0" "$$@"; printf "\\1"' tell"""
+    done = make(f"BUILDKIT={tell}", *asked, environ=environ)
+    assert done.returncode == 0, done.stderr
+    return [call.split("\0")[:-1] for call in done.stdout.split("\1")[:-1]]
 
 
 def test_make_pushes_only_what_was_checked_and_tested() -> None:
-    done = make("--dry-run", "build-and-push", "IMAGE=demo", "REGISTRY=ghcr.io/me")
-    verbs = [line.partition("buildkit.py ")[2] for line in done.stdout.splitlines() if "buildkit.py" in line]
-    assert [verb.rstrip() for verb in verbs] == [
-        "check demo",
-        "lock demo --check",
-        "build demo --registry ghcr.io/me",
-        "test demo",
-        "push demo --registry ghcr.io/me",
+    assert words("build-and-push", "IMAGE=demo", "REGISTRY=ghcr.io/me") == [
+        ["check", "demo"],
+        ["lock", "demo", "--check"],
+        ["build", "demo", "--registry", "ghcr.io/me"],
+        ["test", "demo"],
+        ["push", "demo", "--registry", "ghcr.io/me"],
     ]
+    assert words("build-and-push", "IMAGE=demo", "REGISTRY=ghcr.io/me", "BASE=mine:1")[2][-2:] == ["--base", "mine:1"]
     workflow = (ROOT / ".github" / "workflows").glob("*.yml")
     assert any("make build-and-push IMAGE=" in file.read_text() for file in workflow)
+
+
+INJECTED = [
+    "demo; touch {file}",
+    "demo $(touch {file})",
+    "demo $$(touch {file})",
+    "`touch {file}`",
+    '"; touch {file}; "',
+    "'; touch {file}; '",
+    "demo\ntouch {file}",
+    "$(shell touch {file})",
+    "${{shell touch {file}}}",
+    "$(error $(shell touch {file}))",
+    "$(eval $(shell touch {file}))",
+    "two words",
+    "demo &",
+    "*",
+]
+
+
+@pytest.mark.parametrize("text", INJECTED)
+def test_what_make_is_given_is_data(text: str, tmp_path: Path) -> None:
+    given = text.format(file=tmp_path / "made")
+    verbs = [["build", given, "--base", given, "--registry", given]]
+    variables = dict.fromkeys(("IMAGE", "BASE", "REGISTRY"), given)
+    assert words("build", *(f"{name}={value}" for name, value in variables.items())) == verbs
+    assert words("build", environ=variables) == verbs
+    assert words("check", f"IMAGE={given}") == [["check", given]]
+    assert words("push", environ=variables) == [["push", given, "--registry", given]]
+    for verb in ("lock", "test", "run", "render"):
+        assert words(verb, f"IMAGE={given}")[0][:2] == [verb, given]
+    assert make("help", f"IMAGE={given}").returncode == 0
+    assert not (tmp_path / "made").exists()
+
+
+def test_make_checks_everything_without_a_name() -> None:
+    assert words("check") == [["check"]]
+    assert words("check", "IMAGE=demo") == [["check", "demo"]]
+
+
+@pytest.mark.parametrize("name", ["IMAGE", "REGISTRY", "BASE"])
+def test_make_takes_no_option_for_a_name(name: str) -> None:
+    done = make("check", f"{name}=--apply")
+    assert done.returncode == 2
+    assert f"{name} must not begin with `-`" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["IMAGE", "REGISTRY"])
