@@ -10,6 +10,7 @@ from images import dockerfile, panel, planning, render, shipped
 from init.plan import load
 from manifests.load import Loaded
 from manifests.lock import Lock
+from manifests.trouble import Trouble
 
 RUNNER = Path(__file__).resolve().parent.parent / "init"
 OWNED = ("bake", "files", "init", "jupyter", "pages")
@@ -17,13 +18,19 @@ OWNED = ("bake", "files", "init", "jupyter", "pages")
 
 
 def make(loaded: Loaded, folder: Path, lock: Lock, base: str | None = None) -> dict[str, str]:
-    """Everything that `docker build FOLDER` needs: rendered files, the runner, and what the manifest ships."""
+    """Everything that `docker build FOLDER` needs: rendered files, the runner, and what the manifest ships.
+
+    Raises Trouble where JupyterLab's panel cannot be built.
+    """
     files = render.render(loaded, lock, base=base)
     for owned in OWNED:
         shutil.rmtree(folder / owned, ignore_errors=True)
     render.write(files, folder)
     runner(folder / "init")
-    wheel = panel.wheel(os.environ)
+    try:
+        wheel = panel.wheel(os.environ)
+    except panel.PanelError as error:
+        raise Trouble(error.what, error.reason, error.remedy) from None
     shipped.put(wheel, folder / "lab" / wheel.name)
     plan = load(files["plan.json"])
     shipped.copy(loaded, shipped.paths(plan), folder / "files")

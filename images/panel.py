@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 from images import ground, shipped
 
@@ -29,6 +31,11 @@ WITHIN = 900.0
 
 class PanelError(Exception):
     """The wheel cannot be built: which step, its last lines, and what to do."""
+
+    def __init__(self, what: str, reason: str = "", remedy: str = "") -> None:
+        self.what, self.reason, self.remedy = f"JupyterLab's panel cannot be built: {what}", reason, remedy
+        lines = [*reason.splitlines(), *([remedy] if remedy else [])]
+        super().__init__("\n".join([self.what + (":" if reason else ""), *(f"  {line}" for line in lines)]))
 
 
 def digest() -> str:
@@ -133,7 +140,20 @@ def _environment(tools: Path, environ: Mapping[str, str]) -> dict[str, str]:
     asked = subprocess.run(ask, env=env, capture_output=True, text=True, check=False, cwd=tools)
     if asked.returncode == 0 and asked.stdout.strip():
         env.setdefault("YARN_NPM_REGISTRY_SERVER", asked.stdout.strip().rstrip("/"))
+    for name, proxy in _proxies(urlsplit(env.get("YARN_NPM_REGISTRY_SERVER", "")).netloc, environ).items():
+        env.setdefault(f"YARN_{name.upper()}_PROXY", proxy)
     return env
+
+
+def _proxies(host: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """`http` and `https`, as the usual variables name them: yarn reads none of those."""
+    found = {
+        name: environ.get(f"{name}_proxy") or environ.get(f"{name}_proxy".upper(), "")
+        for name in ("http", "https", "no")
+    }
+    if proxy_bypass(host, {"no": found.pop("no")}):
+        return {}
+    return {name: proxy for name, proxy in found.items() if proxy}
 
 
 def node(env: Path) -> Path:
@@ -150,19 +170,16 @@ def npm(env: Path) -> list[str]:
 def _step(what: str, command: list[str], folder: Path, env: Mapping[str, str], remedy: str = "") -> None:
     program = shutil.which(command[0], path=env.get("PATH"))
     if program is None:
-        raise PanelError(f"JupyterLab's panel cannot be built: {command[0]} is missing\n  run `make setup` again")
+        raise PanelError(f"{command[0]} is missing", "", "run `make setup` again")
     try:
         done = subprocess.run(
             [program, *command[1:]], cwd=folder, env=dict(env), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=WITHIN,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise PanelError(
-            f"JupyterLab's panel cannot be built: {what}: nothing after {WITHIN:.0f} s\n  {remedy}"
-        ) from None
+        raise PanelError(f"{what}: nothing after {WITHIN:.0f} s", "", remedy) from None
     if done.returncode != 0:
-        last = "\n".join(f"  {line}" for line in done.stdout.strip().splitlines()[-12:])
-        raise PanelError(f"JupyterLab's panel cannot be built: {what}:\n{last}" + (f"\n  {remedy}" if remedy else ""))
+        raise PanelError(what, "\n".join(done.stdout.strip().splitlines()[-12:]), remedy)
 
 
 @contextmanager

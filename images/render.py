@@ -128,7 +128,11 @@ def diff(files: Mapping[str, str], folder: Path) -> str:
     parts: list[str] = []
     for name in sorted({*files, *_stale(files, folder)}):
         path = folder / name
-        before = path.read_bytes().decode() if path.is_file() else None
+        try:
+            before = path.read_bytes().decode() if path.is_file() else None
+        except UnicodeDecodeError:
+            parts.append(f"Binary files a/{name} and {f'b/{name}' if name in files else '/dev/null'} differ\n")
+            continue
         after = files.get(name)
         if before != after:
             parts += difflib.unified_diff(

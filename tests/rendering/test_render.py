@@ -218,6 +218,17 @@ def test_diff_says_what_writing_would_change(tmp_path: Path) -> None:
     assert not (tmp_path / "bake" / "app.json").exists()
 
 
+def test_what_is_no_text_differs(tmp_path: Path) -> None:
+    files = rendered(cases.loaded("small"))
+    render.write(files, tmp_path)
+    (tmp_path / "Caddyfile").write_bytes(b"\xff\xfe")
+    (tmp_path / "bake").mkdir()
+    (tmp_path / "bake" / "old.json").write_bytes(b"\x80")
+    assert render.diff(files, tmp_path) == (
+        "Binary files a/Caddyfile and b/Caddyfile differ\nBinary files a/bake/old.json and /dev/null differ\n"
+    )
+
+
 def test_writing_leaves_what_is_the_same_alone(tmp_path: Path) -> None:
     files = rendered(cases.loaded("small"))
     render.write(files, tmp_path)
