@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from images import buildx, content, daemon, doctor, layers
+from images import buildx, content, daemon, doctor, layers, quoting
 from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
@@ -40,9 +40,10 @@ def build_arguments(dockerfile: str) -> dict[str, str]:
     the commit's time for BuildKit, which dates with it what it makes."""
     git = ["git", "log", "-1", "--format=%H %cI %ct"]
     done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
-    known = {"NEWLINE": "\n"}
+    known = {quoting.NEWLINE_ARG: "\n"}
     if done.returncode == 0:
-        known["REVISION"], known["CREATED"], known["SOURCE_DATE_EPOCH"] = done.stdout.split()
+        revision, created, epoch = done.stdout.split()
+        known |= {"FIRSTLIGHT_REVISION": revision, "FIRSTLIGHT_CREATED": created, "SOURCE_DATE_EPOCH": epoch}
     asked = [*re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE), "SOURCE_DATE_EPOCH"]
     return {key: value for key, value in known.items() if key in asked}
 

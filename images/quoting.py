@@ -13,8 +13,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-NEWLINE = "${NEWLINE:?build with --build-arg NEWLINE set to a line feed}"
-"""A Dockerfile has no escape for a line feed in ENV and LABEL: `ARG NEWLINE` carries it, a build without it fails."""
+NEWLINE_ARG = "FIRSTLIGHT_NEWLINE"
+NEWLINE = f"${{{NEWLINE_ARG}:?build with --build-arg {NEWLINE_ARG} set to a line feed}}"
+"""A Dockerfile has no escape for a line feed in ENV and LABEL: an ARG carries it, a build without it fails."""
 
 
 class Unquotable(ValueError):
@@ -25,7 +26,7 @@ class Unquotable(ValueError):
 
 
 def docker(value: object) -> str:
-    """A word of ENV, LABEL or ARG. With line feeds the Dockerfile must declare `ARG NEWLINE` before."""
+    """A word of ENV, LABEL or ARG. With line feeds the Dockerfile must declare NEWLINE_ARG before."""
     text = str(value)
     if "\0" in text:
         raise Unquotable(text, "Dockerfile", "it holds a NUL")

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-from images import buildx, daemon, engine, remedies, render
+from images import buildx, daemon, engine, panel, remedies, render
 from manifests import load, lock
 from manifests.trouble import Trouble
 from tests.images.registry import Registry
@@ -190,9 +190,34 @@ def test_a_dockerfile_is_given_what_it_asks_for() -> None:
     revision, created, epoch = subprocess.run(
         git, cwd=engine.ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    known = engine.build_arguments("ARG BASE\nARG NEWLINE\nARG REVISION\nARG CREATED=x\n")
-    assert known == {"NEWLINE": "\n", "REVISION": revision, "CREATED": created, "SOURCE_DATE_EPOCH": epoch}
-    assert engine.build_arguments("ARG BASE\n# ARG NEWLINE\n") == {"SOURCE_DATE_EPOCH": epoch}
+    names = [f"FIRSTLIGHT_{name}" for name in ("NEWLINE", "REVISION", "CREATED")]
+    known = engine.build_arguments("ARG BASE\n" + "".join(f"ARG {name}=x\n" for name in names))
+    assert known == {**dict(zip(names, ("\n", revision, created), strict=True)), "SOURCE_DATE_EPOCH": epoch}
+    assert engine.build_arguments("ARG BASE\n# ARG FIRSTLIGHT_NEWLINE\n") == {"SOURCE_DATE_EPOCH": epoch}
+
+
+@pytest.mark.parametrize("printing", [True, False])
+def test_a_panel_that_cannot_be_built_is_said(
+    docker: docker_sdk.DockerClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    printing: bool,
+) -> None:
+    (tmp_path / "x.yaml").write_text("manifest: 1\nname: x\nimage: {base: debian:13}\n")
+    loaded = load.load(str(tmp_path / "x.yaml"))
+    monkeypatch.setattr(engine, "ROOT", tmp_path)
+    monkeypatch.setattr(panel, "CACHE", tmp_path / "lab")
+    monkeypatch.setattr(panel, "_tools", lambda environ: tmp_path)
+    monkeypatch.setattr(panel, "_environment", lambda tools, environ: {"PATH": str(tmp_path)})
+    (tmp_path / "jlpm").write_text("#!/bin/sh\necho 'YN0035: The remote server failed'\nexit 1\n")
+    (tmp_path / "jlpm").chmod(0o755)
+    assert engine.run_build(loaded, lock.read(loaded), printing=printing, sbom=False) == 1
+    assert capsys.readouterr().err == (
+        "error: JupyterLab's panel cannot be built: packages from the npm registry\n"
+        "  YN0035: The remote server failed\n"
+        f"hint: {panel.NPM}\n"
+    )
 
 
 def test_free_disk_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images import render
+from images import buildx, engine, render
 from manifests import load, lock
+from manifests.problems import Refused
 from tests.rendering import cases
 
 if TYPE_CHECKING:
@@ -56,9 +58,9 @@ def test_no_syntax_line_and_no_latest() -> None:
 
 def test_the_base_is_an_argument_with_the_locked_digest() -> None:
     digest = "sha256:88e1a1c3ad4ec1fb6d6b3a4d2a3bb4d2d8e1a4c9e2f3a4b5c6d7e8f90a1b2c3d"
-    assert f'ARG BASE="registry.example/cuda:12.8.1-devel@{digest}"' in dockerfile("full")
-    assert 'ARG BASE="debian:trixie-slim"' in dockerfile("small"), "nothing is known yet"
-    assert 'ARG BASE="localhost/mine:1"' in dockerfile("full", base="localhost/mine:1")
+    assert f'ARG FIRSTLIGHT_BASE="registry.example/cuda:12.8.1-devel@{digest}"' in dockerfile("full")
+    assert 'ARG FIRSTLIGHT_BASE="debian:trixie-slim"' in dockerfile("small"), "nothing is known yet"
+    assert 'ARG FIRSTLIGHT_BASE="localhost/mine:1"' in dockerfile("full", base="localhost/mine:1")
 
 
 def test_images_on_one_base_begin_alike(tmp_path: Path) -> None:
@@ -130,13 +132,13 @@ def test_docker_reads_environment_and_labels_as_they_were_written(
 ) -> None:
     loaded = cases.hostile(tmp_path)
     text = render.render(loaded, lock.read(loaded))["Dockerfile"]
-    chosen = [line for line in text.split("\n") if line.startswith(("ARG NEWLINE", "ENV ", 'LABEL "'))]
+    chosen = [line for line in text.split("\n") if line.startswith(("ARG FIRSTLIGHT_NEWLINE", "ENV ", 'LABEL "'))]
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "Dockerfile").write_text("\n".join(["FROM scratch", *chosen, ""]), encoding="utf-8")
     build = ["docker", "buildx", "build", "--quiet", "--provenance=false", "--load"]
     tag = "firstlight-hostile:1"
-    subprocess.run([*build, "--build-arg", "NEWLINE=\n", "-t", tag, folder], check=True, capture_output=True)
+    subprocess.run([*build, "--build-arg", "FIRSTLIGHT_NEWLINE=\n", "-t", tag, folder], check=True, capture_output=True)
     try:
         config: dict[str, Any] = docker.images.get(tag).attrs["Config"]
     finally:
@@ -151,7 +153,41 @@ def test_docker_reads_environment_and_labels_as_they_were_written(
 
     without = subprocess.run([*build, "-t", tag, folder], capture_output=True, text=True, check=False)
     assert without.returncode != 0
-    assert "build with --build-arg NEWLINE set to a line feed" in without.stderr
+    assert "build with --build-arg FIRSTLIGHT_NEWLINE set to a line feed" in without.stderr
+
+
+def test_no_variable_of_the_image_is_one_of_the_build(tmp_path: Path) -> None:
+    env = {"NEWLINE": "X", "BASE": "b", "REVISION": "mine", "CREATED": "never", "Z": "a\nb"}
+    loaded = cases.written(tmp_path, image={"base": "debian:trixie-slim", "env": env, "labels": {"l": "c\nd"}})
+    text = render.render(loaded, lock.read(loaded))["Dockerfile"]
+    arguments = {word for step in steps(text) for word in re.findall(r"(?:^ARG |\$\{)(\w+)", step)}
+    assert arguments == {f"FIRSTLIGHT_{name}" for name in ("BASE", "NEWLINE", "REVISION", "CREATED")}
+    with pytest.raises(Refused, match="`FIRSTLIGHT_NEWLINE` is Firstlight's own variable"):
+        cases.written(tmp_path, image={"base": "debian:trixie-slim", "env": {"FIRSTLIGHT_NEWLINE": "X"}})
+
+
+def test_what_the_image_says_of_itself_is_not_its_variables(docker: docker_sdk.DockerClient, tmp_path: Path) -> None:
+    env = {"NEWLINE": "X", "BASE": "b", "REVISION": "mine", "CREATED": "never", "Z": "a\nb"}
+    loaded = cases.written(tmp_path, image={"base": "debian:trixie-slim", "env": env})
+    text = render.render(loaded, lock.read(loaded))["Dockerfile"]
+    chosen = [step for step in steps(text) if step.startswith(("ARG ", "ENV ", "LABEL org."))]
+    folder = tmp_path / "context"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("\n".join([chosen[0], "FROM scratch", *chosen[1:], ""]), encoding="utf-8")
+    tag = "firstlight-itself:1"
+    arguments = engine.build_arguments(text)
+    buildx.build(folder, [tag], buildx.Extras(), arguments=arguments, load=True)
+    try:
+        config: dict[str, Any] = docker.images.get(tag).attrs["Config"]
+    finally:
+        docker.images.remove(tag)
+    found = dict(entry.split("=", 1) for entry in config["Env"])
+    assert {name: found[name] for name in env} == env
+    assert {name.rpartition(".")[2]: value for name, value in config["Labels"].items()} == {
+        "name": "debian:trixie-slim",
+        "revision": arguments["FIRSTLIGHT_REVISION"],
+        "created": arguments["FIRSTLIGHT_CREATED"],
+    }
 
 
 def test_the_digest_of_another_base_is_not_taken() -> None:
