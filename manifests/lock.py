@@ -210,17 +210,26 @@ def _parse(written: str, path: Path, loaded: Loaded) -> Lock:
     except json.JSONDecodeError as error:
         place = Place(path, error.lineno, error.colno, error.colno + 1)
         _refuse(place, f"the lock is not JSON: {error.msg}", _again(path, loaded))
+    except (RecursionError, ValueError):
+        _beyond(path, loaded)
     found = data.pop("schema", None) if isinstance(data, dict) else None
     if found != SCHEMA:
         text = f"the lock has the schema {found!r}, and this Firstlight reads {SCHEMA!r}"
         _refuse(_line(path, written, "schema"), text, f"use the Firstlight that wrote it, or {_again(path, loaded)}")
     try:
         return _adapter().validate_json(json.dumps(data))
+    except RecursionError:
+        _beyond(path, loaded)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         keys = [str(part) for part in first["loc"]]
-        text = f"the lock is damaged at {' → '.join(keys)}: {first['msg']}"
+        text = f"the lock is damaged{' at ' if keys else ''}{' → '.join(keys)}: {first['msg']}"
         _refuse(_line(path, written, *keys), text, _again(path, loaded))
+
+
+def _beyond(path: Path, loaded: Loaded) -> NoReturn:
+    text = "the lock is damaged: it is nested too deeply, or holds a number that is too long"
+    _refuse(Place(path, 1, 1, 2), text, _again(path, loaded))
 
 
 @cache

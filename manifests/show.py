@@ -106,7 +106,11 @@ class _AsWritten(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "'" if value in ("", "~", "null") else "|" if "\n" in value else None
+    # Line breaks of YAML 1.1 that only an escape keeps as they are.
+    if set(value) & set("\r\x85\u2028\u2029\ufeff"):
+        style: str | None = '"'
+    else:
+        style = "'" if value in ("", "~", "null") else "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -78,6 +78,8 @@ def test_values_are_read_as_written(family: Path) -> None:
         ("1KiB", 1_024),
         ("1MiB", 1_048_576),
         ("1TiB", 1_099_511_627_776),
+        ("123456789012345677", 123_456_789_012_345_677),
+        ("123456.789012345678TB", 123_456_789_012_345_678),
     ],
 )
 def test_units_of_sizes(family: Path, text: str, size: int) -> None:
@@ -157,7 +159,29 @@ def _plain(node: tree.Tree) -> object:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "~", "null", "a\nb\n", "a: b", "- x", "#c", "'", "{x}", " pad ", "ü\t", "!reset"]
+    "value",
+    [
+        "",
+        "~",
+        "null",
+        "a\nb\n",
+        "a: b",
+        "- x",
+        "#c",
+        "'",
+        "{x}",
+        " pad ",
+        "ü\t",
+        "!reset",
+        "\x85",
+        "a\x85b\n",
+        "\u2028",
+        "\u2029\n",
+        "\ufeff",
+        "a\r\nb",
+        "\r",
+        "\x7f\xa0",
+    ],
 )
 def test_show_quotes_what_needs_it(family: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     family.write_text(CHILD.replace('"3.10"', json.dumps(value)))

@@ -117,6 +117,7 @@ def test_no_lock_is_an_empty_lock(tmp_path: Path) -> None:
     assert locks.read(manifest(tmp_path)) == Lock()
 
 
+BEYOND = "the lock is damaged: it is nested too deeply, or holds a number that is too long"
 AGAIN = "restore case.lock.json from version control, or delete it and run `./buildkit.py lock {path}`"
 
 
@@ -131,6 +132,9 @@ AGAIN = "restore case.lock.json from version control, or delete it and run `./bu
             "the lock has the schema 'firstlight.lock/9', and this Firstlight reads 'firstlight.lock/1'",
             f"use the Firstlight that wrote it, or {AGAIN}",
         ),
+        ("[" * 200_000, "1:1", BEYOND, AGAIN),
+        ('{"a":' * 100_000, "1:1", BEYOND, AGAIN),
+        (f'{{"schema": "{locks.SCHEMA}", "git": {"9" * 5000}}}', "1:1", BEYOND, AGAIN),
         ("[]", "1:1", "the lock has the schema None", f"use the Firstlight that wrote it, or {AGAIN}"),
         (
             "{\n<<<<<<< ours\n=======\n>>>>>>> theirs\n}\n",
