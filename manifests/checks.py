@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from manifests import clashes, enclosure, formats, references, variables
+from manifests import clashes, destinations, enclosure, formats, references, variables
 from manifests.findings import Findings
 from manifests.model import Manifest
 
@@ -15,7 +15,10 @@ def check(manifest: Manifest, found: Findings, whole: bool = True) -> None:
     formats.check(manifest, found)
     variables.check(manifest, found)
     enclosure.check(manifest, found)
+    destinations.check(manifest, found)
+    references.circles(manifest, found)
     if whole:
         references.check(manifest, found)
         clashes.check(manifest, found)
         formats.together(manifest, found)
+        destinations.together(manifest, found)

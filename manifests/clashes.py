@@ -1,9 +1,8 @@
-"""Things in a manifest that must differ: ids, ports, destinations of files, folders."""
+"""Things in a manifest that must differ: ids, ports, nodes, packages, folders."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -27,7 +26,6 @@ def check(manifest: Manifest, found: Findings) -> None:
     """Everything that meets where it must not."""
     _ids(manifest, found)
     _ports(manifest, found)
-    _destinations(manifest, found)
     _nodes(manifest, found)
     _packages(manifest, found)
     _folders(manifest, found)
@@ -73,38 +71,6 @@ def _public(manifest: Manifest) -> Iterator[tuple[Path, int, str]]:
     for name, service in manifest.services.items():
         if service.port is not None:
             yield ("services", name, "port"), service.port, f"the service `{name}`"
-
-
-def _destinations(manifest: Manifest, found: Findings) -> None:
-    taken: dict[str, tuple[expand.File, str]] = {}
-    folders: dict[str, str] = {}
-    for name, model_set in manifest.models.sets.items():
-        for index, file in enumerate(expand.files(model_set)):
-            path: Path = ("models", "sets", name, "files", index)
-            target = PurePosixPath(file.destination)
-            if not target.name:
-                found.add(path, f"{file.url!r} gives no name for the file", "say where it goes: `to: folder/name`")
-                continue
-            if target.suffix in (".part", ".aria2"):
-                text = f"a file called `{target.name}` looks like an unfinished download"
-                found.add(path, text, "give it another name with `to`")
-            other = taken.setdefault(file.destination, (file, name))
-            if not _same(other[0], file):
-                text = f"`{file.destination}` comes from another address in the set `{other[1]}`"
-                found.add(path, text, f"there it is {other[0].url}; give one of them another `to`")
-            above = [str(parent) for parent in target.parents if str(parent) in taken]
-            if above or file.destination in folders:
-                folder = above[0] if above else file.destination
-                found.add(
-                    path, f"`{folder}` is a file in one place and a folder in another", "give one of them another `to`"
-                )
-            folders |= {str(parent): name for parent in target.parents if parent.name}
-
-
-def _same(one: expand.File, other: expand.File) -> bool:
-    if one.sha256 and other.sha256:
-        return one.sha256 == other.sha256
-    return (one.url, one.revision) == (other.url, other.revision)
 
 
 def _nodes(manifest: Manifest, found: Findings) -> None:

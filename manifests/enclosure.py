@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path as File
@@ -22,7 +23,9 @@ def check(manifest: Manifest, found: Findings) -> None:
     for path, value, kind in _files(manifest):
         folder = found.plain.where[path].file.parent
         file = folder / value
-        if not file.resolve().is_relative_to(folder.resolve()):
+        if _endless(file):
+            found.add(path, f"{shown(file)} is a link that leads in a circle", "put the file itself there")
+        elif not _real(file).is_relative_to(_real(folder)):
             found.add(
                 path, f"{value!r} is a link out of the manifest's folder", "put the file itself beside the manifest"
             )
@@ -35,9 +38,22 @@ def check(manifest: Manifest, found: Findings) -> None:
         elif file.is_dir():
             _links(found, path, file)
         other = shipped.setdefault(value, file)
-        if other != file and other.exists() and file.exists() and other.resolve() != file.resolve():
+        if other != file and other.exists() and file.exists() and _real(other) != _real(file):
             text = f"{shown(other)} has the same place in the image"
             found.add(path, text, "rename one of them: both are shipped under this name")
+
+
+def _real(file: File) -> File:
+    """Where it is, all links followed, as far as they lead somewhere."""
+    return File(os.path.realpath(file))
+
+
+def _endless(file: File) -> bool:
+    try:
+        file.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _files(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
@@ -66,7 +82,7 @@ def _near(folder: File, value: str) -> str:
 
 
 def _links(found: Findings, path: Path, folder: File) -> None:
-    root, count = folder.resolve(), 0
+    root, count = _real(folder), 0
     for parent, folders, files in os.walk(folder):
         count += len(files)
         if count > MOST_FILES:
@@ -74,6 +90,6 @@ def _links(found: Findings, path: Path, folder: File) -> None:
             return
         for name in (*folders, *files):
             file = File(parent, name)
-            if file.is_symlink() and not file.resolve().is_relative_to(root):
+            if file.is_symlink() and not _real(file).is_relative_to(root):
                 found.add(path, f"{shown(file)} is a link out of that folder", "put the file itself there")
                 return

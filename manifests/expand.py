@@ -3,12 +3,12 @@ share it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from manifests.addresses import hub_address
 from manifests.model import Manifest, ModelFile, ModelSet, Node, Service
 
 Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
@@ -191,21 +191,6 @@ def _file(spec: ModelSet, file: ModelFile) -> File:
     url, revision = hub_address(file.url or "")
     name = unquote(url if revision else urlsplit(url).path).rstrip("/").rpartition("/")[2]
     return File(url, revision, file.to or folder + name, file.size, file.sha256)
-
-
-_HUB = re.compile(r"https://huggingface\.co/([\w.-]+/[\w.-]+)/(?:resolve|blob)/([^/]+)/([^?#]+)(?:\?download=true)?")
-_HF = re.compile(r"hf://([\w.-]+/[\w.-]+?)(?:@([^/]+))?/(.+)")
-
-
-def hub_address(url: str) -> tuple[str, str | None]:
-    """`hf://owner/repo/path` and revision of an address on the hub; other addresses as they are, with None."""
-    if match := _HUB.fullmatch(url):
-        repo, revision, path = match.groups()
-        return f"hf://{repo}/{unquote(path)}", unquote(revision)
-    if match := _HF.fullmatch(url):
-        repo, revision, path = match.groups()
-        return f"hf://{repo}/{path}", revision or "main"
-    return url, None
 
 
 def _source(manifest: Manifest, name: str) -> list[str]:

@@ -5,39 +5,44 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from manifests import expand
+from manifests.addresses import is_ref, secret
 from manifests.findings import Findings
 from manifests.merge import Path
 from manifests.model import Manifest, Origin
 
 SERVICE_WORDS = ("port", "workspace", "models", "source", "files")
 COMMAND_WORDS = ("workspace", "models", "files", "disk")
-_VERSION = re.compile(r"3\.\d+(\.\d+)?")
-_CAPABILITY = re.compile(r"\d{1,2}\.\d")
-_REF = re.compile(r"(?!.*\.\.)[\w][\w./+-]*")
+_VERSION = re.compile(r"3\.[0-9]{1,3}(\.[0-9]{1,3})?")
+_CAPABILITY = re.compile(r"[0-9]{1,2}\.[0-9]")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _UNSHELLED = re.compile(r"(?<!\$)\{(" + "|".join(COMMAND_WORDS) + r")\}")
 _ADDRESS_PATH = re.compile(r"/(?!/)[!-~]*")
-_PORT = re.compile(r"\d{1,5}/(http|tcp)")
+_PORT = re.compile(r"([0-9]{1,5})/(http|tcp)")
 _TEST = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def check(manifest: Manifest, found: Findings) -> None:
     """Every spelling that cannot work, whatever else the manifest says."""
     _versions(manifest, found)
     for path, origin in _origins(manifest):
-        if origin.ref is not None and not _REF.fullmatch(origin.ref):
+        if origin.ref is not None and not is_ref(origin.ref):
             found.add((*path, "ref"), f"{origin.ref!r} is no git ref", "write a branch, a tag or a commit")
+    for name, model_set in manifest.models.sets.items():
+        if not is_ref(model_set.revision):
+            path = ("models", "sets", name, "revision")
+            found.add(path, f"{model_set.revision!r} is no revision", "write a branch, a tag or a commit")
     _nodes(manifest, found)
     _services(manifest, found)
     _commands(manifest, found)
     for index, text in enumerate(manifest.deploy.runpod.ports):
-        if not _PORT.fullmatch(text):
-            found.add(
-                ("deploy", "runpod", "ports", index), f"{text!r} is no port", "write it as `8188/http` or `22/tcp`"
-            )
+        match = _PORT.fullmatch(text)
+        if match is None or not 1 <= int(match[1]) <= 65535:
+            path = ("deploy", "runpod", "ports", index)
+            found.add(path, f"{text!r} is no port", "write it as `8188/http` or `22/tcp`")
     for index, text in enumerate(manifest.test):
         if not _TEST.fullmatch(text):
             found.add(("test", index), f"{text!r} is no name of a test", "small letters, digits, `-` and `_`")
@@ -89,6 +94,9 @@ def _services(manifest: Manifest, found: Findings) -> None:
             found.add((*here, "ready", "http"), f"{asked!r} is no path", "write it as `/health`")
         if not _ADDRESS_PATH.fullmatch(service.open):
             found.add((*here, "open"), f"{service.open!r} is no path", "write it as `/`, in plain ASCII without spaces")
+        elif (hidden := secret(urlsplit(service.open))) is not None:
+            text = f"`{hidden[:40]}` in the path is a secret, and the image would hold it"
+            found.add((*here, "open"), text, "leave it out: with `auth: portal` the portal asks for its own")
     for name, kernel in manifest.kernels.items():
         for service_name, words in kernel.adds.items():
             _words(found, ("kernels", name, "adds", service_name), words, SERVICE_WORDS)

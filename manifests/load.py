@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifests import merge, syntax, tree
+from manifests import merge, tree
+from manifests.amounts import brief
+from manifests.paths import MOST_NAME
 from manifests.problems import Place, Problem, Refused, alike, listing, shown
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent
 """Where manifests with a bare name live."""
+
+MAX_BYTES = 1 << 20
+"""Of one file; a larger one is not read."""
 
 IDENTITY = ("manifest", "name", "title", "extends")
 """What a child does not inherit."""
@@ -125,7 +131,7 @@ def _namesakes(path: Path, name: str) -> Iterator[Path]:
         if other.suffix not in (".yaml", ".yml"):
             continue
         with contextlib.suppress(OSError, Refused):
-            if not other.is_file() or other.samefile(path) or other.stat().st_size > syntax.MAX_BYTES:
+            if not other.is_file() or other.samefile(path) or other.stat().st_size > MAX_BYTES:
                 continue
             content = other.read_bytes()
             if line.search(content):
@@ -176,19 +182,26 @@ def _chain(path: Path, problems: list[Problem]) -> tuple[list[Path], list[tree.M
 
 def _content(path: Path, said: Place | None) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(MAX_BYTES + 1) if size <= MAX_BYTES else b""
     except OSError as error:
         raise Refused([Problem(said, f"{shown(path)} cannot be read: {error.strerror}")]) from None
+    # A file of /proc has more than its size says.
+    if max(size, len(content)) > MAX_BYTES:
+        text = f"{shown(path)} is no manifest: it has more than {MAX_BYTES} bytes"
+        raise Refused([Problem(said, text, "put data into files beside the manifest")])
+    return content
 
 
 def _parent(child: Path, name: str, said: Place) -> Path:
     """The file that `extends` names: beside the child, or for `_…` one of Firstlight's own."""
-    if "/" in name or name in ("", ".", ".."):
+    if "/" in name or name in ("", ".", "..") or len(name.encode()) > MOST_NAME:
         raise Refused(
             [
                 Problem(
                     said,
-                    f"the parent {name!r} is not beside this manifest",
+                    f"the parent {brief(name)} is not beside this manifest",
                     "write the name of a file in the same folder",
                 )
             ]

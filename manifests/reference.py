@@ -40,14 +40,16 @@ _NAMES: list[tuple[Any, str]] = [
     (values.Text, "text"),
 ]
 _NOTHING = {"type": "null"}
+_LIMITS = {"ge": "minimum", "le": "maximum"}
 _INTRODUCTION = """\
 # Every key of a manifest
 
 Generated from `manifests/model.py` by `./buildkit.py schema --markdown`. How to write one: \
 [write-a-manifest.md](write-a-manifest.md).
 
-- A size is written `500MB`, `1.5GiB` or as a number of bytes; a duration `90s`, `5m` or `1h30m`, more than zero; \
-a path is relative and stays below its root.
+- A size is written `500MB`, `1.5GiB` or as a number of bytes; a duration `90s`, `5m` or `1h30m`, more than zero and a \
+week at most; a name has at most 63 characters; a path is relative and stays below its root.
+- No address holds a secret, neither a password nor a token or a signature in its query: it would stand in the image.
 - Values are read as written: `3.10`, `22:22` and `on` are text. A key without a value (also `~` or `null`) takes the \
 parent's value away; the empty text is `''`.
 - With `extends`, maps merge, lists append, scalars replace. `!reset` before a value drops what the parent says: \
@@ -88,6 +90,11 @@ def for_editors(node: Any) -> Any:
         made["type"] = ["string", "number", "boolean"]
     if made.get("type") == "integer":
         made |= {"type": ["integer", "string"], "pattern": "^-?[0-9]+$"}
+        # pydantic's own words, behind a validator that runs before.
+        made |= {words: made.pop(limit) for limit, words in _LIMITS.items() if limit in made}
+    if "patternProperties" in made:
+        ((pattern, entries),) = made.pop("patternProperties").items()
+        made |= {"propertyNames": {"pattern": pattern}, "additionalProperties": _unsettable(entries)}
     if made.get("type") == "boolean":
         made |= {"type": ["boolean", "string"], "pattern": "^(true|false)$"}
     if made.get("const") == "1":

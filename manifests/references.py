@@ -13,13 +13,12 @@ from manifests.model import Manifest
 
 
 def check(manifest: Manifest, found: Findings) -> None:
-    """Every name that is not there, and every circle."""
+    """Every name that is not there."""
     _environments(manifest, found)
     _sources(manifest, found)
     _services_and_sets(manifest, found)
     for path, text in _needs(manifest):
         _need(manifest, found, path, text)
-    _circles(manifest, found)
     _too_early(manifest, found)
 
 
@@ -93,7 +92,8 @@ def _need(manifest: Manifest, found: Findings, path: Path, text: str) -> None:
             found.unknown(path, f"nothing called `{name}` can be needed", name, expand.needable(manifest))
 
 
-def _circles(manifest: Manifest, found: Findings) -> None:
+def circles(manifest: Manifest, found: Findings) -> None:
+    """Every circle of needs: no parent, which can only add to them, takes one away."""
     graph = {stage.id: {need.id for need in stage.needs} for stage in expand.stages(manifest)}
     graph |= {f"service:{n}": {need.id for need in expand.service_needs(manifest, n)} for n in manifest.services}
     written: dict[tuple[str, str], Path] = {}

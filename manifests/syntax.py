@@ -1,4 +1,4 @@
-"""What keeps a file from being YAML at all: its size, its encoding, its syntax."""
+"""What keeps a file from being YAML at all: its encoding, its syntax."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ import yaml
 
 from manifests.problems import Place, Problem, Refused
 
-MAX_BYTES = 1 << 20
-
 
 def decoded(file: Path, data: bytes) -> str:
     """The text of a manifest file. Raises Refused."""
-    if len(data) > MAX_BYTES:
-        raise Refused(
-            [Problem(Place(file, 1, 1, 1), f"the file has {len(data)} bytes", f"a manifest has at most {MAX_BYTES}")]
-        )
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing
 from typing import Any
 
@@ -39,6 +40,29 @@ def test_the_schema_sees_mistakes() -> None:
     assert misfits({"manifest": 1, "imagee": {}}, SCHEMA) == ["imagee"]
     assert misfits({"manifest": 1, "services": {"a": {"prot": 1}}}, SCHEMA) == ["services.a.prot"]
     assert misfits({"manifest": 1, "services": {"a": {"port": ["80"]}}}, SCHEMA) == ["services.a.port"]
+
+
+@pytest.mark.parametrize("port", [0, 65536, -1, "0", "65536", "99999", "080808", "x", "٨٠"])
+def test_the_schema_knows_the_range_of_ports(port: Any) -> None:
+    assert misfits({"manifest": 1, "jupyter": {"also": [1, 65535, "1", "65535", "080", port]}}, SCHEMA) == [
+        "jupyter.also[5]"
+    ]
+
+
+def test_the_schema_knows_other_limits() -> None:
+    assert misfits({"manifest": 1, "services": {"a": {"restarts": 101}}}, SCHEMA) == ["services.a.restarts"]
+    assert misfits({"manifest": 1, "commands": {"a": {"attempts": 0}}}, SCHEMA) == ["commands.a.attempts"]
+
+
+def test_the_schema_knows_how_things_are_called() -> None:
+    assert misfits({"manifest": 1, "name": "n" * 63, "commands": {"c" * 63: None, "true": None}}, SCHEMA) == []
+    for name in ("My Image", "-a", "a" * 64, "a--", ""):
+        assert misfits({"manifest": 1, "name": name}, SCHEMA) == ["name"]
+    for name in ("7", "A", "a b", "c" * 64):
+        assert misfits({"manifest": 1, "commands": {name: None}}, SCHEMA) == [f"commands.{name}"]
+        assert misfits({"manifest": 1, "services": {"a": {"env": name}}}, SCHEMA) == ["services.a.env"]
+    image = {"user": "a b", "env": {"A-B": 1}}
+    assert misfits({"manifest": 1, "image": image}, SCHEMA) == ["image.user", "image.env.A-B"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +120,10 @@ def misfits(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     kinds = schema.get("type", [])
     if kinds and not any(fits(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
         return [path]
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        return [path]
+    if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        return [path]
     if isinstance(value, list):
         return [one for i, item in enumerate(value) for one in misfits(item, schema.get("items", {}), f"{path}[{i}]")]
     if isinstance(value, dict):
@@ -104,7 +132,8 @@ def misfits(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
         for key, item in value.items():
             here = f"{path}.{key}".removeprefix(".")
             rule = known.get(key, more)
-            wrong += [here] if rule is False else misfits(item, rule, here)
+            called = re.search(schema.get("propertyNames", {}).get("pattern", ""), key)
+            wrong += [here] if rule is False or not called else misfits(item, rule, here)
         return wrong
     return []
 

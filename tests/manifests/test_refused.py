@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests import enclosure, load, syntax
+from manifests import enclosure, load
 from manifests.problems import Refused
 
 CASES = sorted(folder for folder in (Path(__file__).parent / "refused").iterdir() if folder.is_dir())
@@ -104,9 +104,20 @@ def test_a_good_manifest_without_its_parent_lacks_nothing_else(name: str, tmp_pa
 
 
 def test_a_huge_file(tmp_path: Path) -> None:
-    file = tmp_path / "huge.yaml"
-    file.write_bytes(b"#" * (syntax.MAX_BYTES + 1))
-    assert f"error: the file has {syntax.MAX_BYTES + 1} bytes\n" in said(file)
+    hint = "put data into files beside the manifest"
+    what = f"is no manifest: it has more than {load.MAX_BYTES} bytes"
+    file, child = tmp_path / "huge.yaml", tmp_path / "child.yaml"
+    file.touch()
+    os.truncate(file, 1 << 40)
+    assert said(file) == f"error: {file} {what}\n  hint: {hint}"
+    child.write_text(f"manifest: 1\nname: child\nimage: {{base: debian:12}}\nextends: {file.name}\n")
+    assert said(child) == (
+        f"{child}:4:10: error: {file} {what}\n  extends: huge.yaml\n           ^^^^^^^^^\n  hint: {hint}"
+    )
+
+
+def test_a_file_that_does_not_say_how_large_it_is() -> None:
+    assert "it has more than" in said("/proc/self/pagemap")
 
 
 @pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 500_000, "? " * 200_000])
