@@ -137,12 +137,14 @@ def test_a_registry_that_cannot_be_asked_is_pushed_nothing(
     made: Callable[[str, str], str], loaded: Loaded, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     tag = made("one", "4" * 64)
-    for target in ("127.0.0.1:9/none", f"{registry.host}/none"):  # nobody listens; no login
-        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for target, what in (
+        ("127.0.0.1:9/none", f"whether the registry has 127.0.0.1:9/none/{tag} already cannot be seen"),
+        (f"{registry.host}/none", "the image was not pushed"),  # no login
+    ):
         with pytest.raises(Trouble) as caught:
             push.push(loaded, tag, target)
-        reference = f"{target}/{tag}"
-        assert caught.value.what == f"whether the registry has {reference} already cannot be seen"
+        assert caught.value.what == what
         assert caught.value.reason and "docker login HOST" in caught.value.remedy
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
     assert content.held(f"{registry.host}/none/{tag}") is None
