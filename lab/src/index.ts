@@ -7,6 +7,7 @@ import { ISettingRegistry } from "@jupyterlab/settingregistry";
 import { IStatusBar } from "@jupyterlab/statusbar";
 import { ReactWidget } from "@jupyterlab/ui-components";
 import { createElement } from "react";
+import { calm } from "./calm.ts";
 import { addCommands } from "./commands.ts";
 import { Connection } from "./connection.ts";
 import { address } from "./links.ts";
@@ -134,7 +135,7 @@ function activate(
   put();
   restorer?.add(panel, PANEL);
   watch.start();
-  void Promise.all([app.restored, loaded]).then(drawn).then(() => {
+  void Promise.all([app.restored, loaded]).then(() => calm(shell)).then(() => {
     const there = shell ? [...shell.widgets("left"), ...shell.widgets("right")].some((widget) => widget.id === MEMORY) : false;
     if (there) {
       reach.showMemory = () => {
@@ -144,14 +145,6 @@ function activate(
     }
     watch.changed.connect(tell);
     tell();
-  });
-}
-
-/** What JupyterLab restored is on the screen: nothing of ours takes time before. A page that nobody sees draws nothing. */
-function drawn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (document.visibilityState === "hidden") resolve();
-    else window.requestAnimationFrame(() => window.setTimeout(resolve));
   });
 }
 
