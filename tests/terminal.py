@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import termios
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from tests.waiting import until
 
 CTRL_C = "\x03"
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\r")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]")
 ROWS, COLUMNS = 50, 160
 
 
 class Terminal:
-    """Use as a context manager: at its end the program is killed if it still runs."""
+    """Use as a context manager: at its end the program is interrupted if it still runs, and killed if it must be."""
 
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str] = os.environ):
         self._hands, screen = pty.openpty()
@@ -35,16 +37,15 @@ class Terminal:
         self._reader.start()
 
     def _read(self) -> None:
-        try:
+        with suppress(OSError):  # EIO: nobody has the terminal any more
             while more := os.read(self._hands, 65536):
                 self._seen += more
-        except OSError:
-            """Linux says EIO where nobody has the terminal any more."""
 
     @property
     def text(self) -> str:
-        """All that was shown so far, without the escape sequences."""
-        return ESCAPES.sub("", self._seen.decode(errors="replace"))
+        """All that was shown so far: of a line that was written anew, as it is now."""
+        lines = re.split(r"\r*\n", ESCAPES.sub("", self._seen.decode(errors="replace")))
+        return "\n".join(line.rpartition("\r")[2] for line in lines)
 
     def press(self, keys: str) -> None:
         os.write(self._hands, keys.encode())
@@ -72,8 +73,10 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        for number in (signal.SIGINT, signal.SIGKILL):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, number)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(60)
         self._reader.join(10)
         os.close(self._hands)
