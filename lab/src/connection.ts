@@ -25,7 +25,9 @@ export class Failure extends Error {
 
 export interface Tail {
   text: string;
+  /** Where to go on from, and what there is of the log, in bytes. */
   offset: number;
+  size: number;
 }
 
 export class Connection {
@@ -126,10 +128,11 @@ export class Connection {
 }
 
 async function tail(response: Response, offset: number): Promise<Tail> {
-  const data = (await response.json()) as { text?: unknown; offset?: unknown } | null;
+  const data = (await response.json()) as { text?: unknown; offset?: unknown; size?: unknown } | null;
   return {
     text: typeof data?.text === "string" ? data.text : "",
     offset: typeof data?.offset === "number" ? data.offset : offset,
+    size: typeof data?.size === "number" ? data.size : 0,
   };
 }
 

@@ -119,7 +119,7 @@ function headline(value: unknown, title: string, message: string, phase: Phase):
 function snapshot(value: Raw): Snapshot {
   const boot = raw(value.boot);
   const disk = raw(value.disk);
-  const [title, phase] = [text(value.title) || text(value.image), one(PHASES, value.phase, "starting")];
+  const [title, phase] = [text(value.title) || text(value.image) || "This machine", one(PHASES, value.phase, "starting")];
   const [free, progress] = [number(disk.free), number(value.progress)];
   return {
     title,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.support import Place
+from tests.panel import scene as scenes
 from tests.panel import servers
 from tests.panel.browsers import chromium
 
@@ -37,6 +38,13 @@ def oldest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "place")
+
+
+@pytest.fixture(scope="module")
+def scene(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[scenes.Scene]:
+    """One server for the tests of a module, with the settings of images; each test tells it a state of its own."""
+    with scenes.running(newest, Place(tmp_path_factory.mktemp("scene"))) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

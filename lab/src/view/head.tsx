@@ -35,13 +35,15 @@ export function Head({ view }: { view: View }): React.JSX.Element {
   const state = answer?.state ?? null;
   const announced = useAnnounced(state?.headline ?? null);
   if (!state) {
+    // What the server says now counts for more than that it once knew nothing.
+    const known = view.trouble === null ? answer : null;
     return (
       <header className="fl-head">
         <div className="fl-headline">
-          <Mark look={answer ? "warning" : "active"} />
-          <h2>{answer ? "Nothing is known about this start yet" : headlineOf(view)}</h2>
+          <Mark look={known ? "warning" : "active"} />
+          <h2>{known ? "Nothing is known about this start yet" : headlineOf(view)}</h2>
         </div>
-        {answer?.problem ? <Trouble problem={answer.problem} /> : <Away view={view} />}
+        {known?.problem ? <Trouble problem={known.problem} /> : <Away view={view} />}
       </header>
     );
   }

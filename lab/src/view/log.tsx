@@ -1,6 +1,7 @@
 /** The end of a log, and what is added to it. */
 
 import React, { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { append, KEPT, type Block } from "../blocks.ts";
 import { Failure, reason } from "../connection.ts";
 import { SERVICE } from "../contract.ts";
 import { openIcon } from "../icons.ts";
@@ -9,8 +10,6 @@ import type { Connection } from "../connection.ts";
 import { useReach } from "./context.ts";
 import { IconButton } from "./parts.tsx";
 
-/** Characters that are kept on the page. */
-const KEPT = 200_000;
 const LINES = 200;
 const PACE = 1000;
 const SLOWEST = 15_000;
@@ -23,7 +22,7 @@ async function named(connection: Connection, key: string): Promise<string> {
 }
 
 interface Text {
-  text: string;
+  blocks: Block[];
   told: string;
 }
 
@@ -32,7 +31,7 @@ interface Text {
  * none yet. It asks once a second: an open stream for each log would use up the few connections of a browser.
  */
 function useLog(connection: Connection, key: string, seen: () => boolean): Text {
-  const [log, setLog] = useState<Text>({ text: "", told: "Looking…" });
+  const [log, setLog] = useState<Text>({ blocks: [], told: "Looking…" });
   useEffect(() => {
     const control = new AbortController();
     let [timer, pause, name, offset] = [0, PACE, "", -1];
@@ -42,12 +41,13 @@ function useLog(connection: Connection, key: string, seen: () => boolean): Text 
           name = await named(connection, key);
           const tail = await connection.tail(name, LINES, control.signal);
           offset = tail.offset;
-          setLog({ text: tail.text, told: tail.text ? "" : "Nothing is written yet." });
+          setLog({ blocks: append([], tail.text), told: tail.text ? "" : "Nothing is written yet." });
         } else if (seen()) {
           const added = await connection.since(name, offset, control.signal);
-          offset = added.offset;
-          if (added.text) setLog((before) => ({ text: cut(before.text + added.text), told: "" }));
-          else setLog((before) => (before.told && before.text ? { ...before, told: "" } : before));
+          // Who talks so much that a page cannot keep it is not followed, but looked up anew.
+          offset = added.size - added.offset > KEPT ? -1 : added.offset;
+          if (added.text) setLog((before) => ({ blocks: append(before.blocks, added.text), told: "" }));
+          else setLog((before) => (before.told && before.blocks.length ? { ...before, told: "" } : before));
         }
         pause = PACE;
       } catch (error) {
@@ -68,19 +68,17 @@ function useLog(connection: Connection, key: string, seen: () => boolean): Text 
   return log;
 }
 
-const cut = (text: string): string => (text.length > KEPT ? text.slice(text.indexOf("\n", text.length - KEPT) + 1) : text);
-
 /** `name`: a stage's id, `service:ID`, or a log's own name. `whole`: fills its place. */
 export function LogBox({ name, whole }: { name: string; whole?: boolean }): React.JSX.Element {
   const { watch, showLog } = useReach();
   const box = useRef<HTMLPreElement>(null);
   const seen = useCallback(() => document.visibilityState === "visible" && box.current?.offsetParent !== null, []);
-  const { text, told } = useLog(watch.connection, name, seen);
+  const { blocks, told } = useLog(watch.connection, name, seen);
   const [end, setEnd] = useState(true);
   useLayoutEffect(() => {
     const pre = box.current;
     if (pre && end) pre.scrollTop = pre.scrollHeight;
-  }, [text, end]);
+  }, [blocks, end]);
   const label = `Log of ${line(name, 80)}`;
   return (
     <div className="fl-log" data-whole={whole}>
@@ -95,7 +93,9 @@ export function LogBox({ name, whole }: { name: string; whole?: boolean }): Reac
           setEnd(pre.scrollHeight - pre.scrollTop - pre.clientHeight < 24);
         }}
       >
-        {text}
+        {blocks.map((block) => (
+          <div key={block.key}>{block.text}</div>
+        ))}
       </pre>
       <div className="fl-log-foot">
         <span className="fl-soft">{told || (end ? "Following" : "Scrolled up")}</span>
