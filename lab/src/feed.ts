@@ -3,7 +3,9 @@
  *
  * Streams are cut by proxies after a time, held back whole by others, and die with a server's restart or a laptop's
  * sleep. None of it needs a reload: a cut stream is opened again at once, one that stays silent is replaced by polling
- * for a while, and a server that is away is asked again with growing pauses. Times are milliseconds.
+ * for a while, and a server that is away is asked again with growing pauses. A page that nobody can see asks now and
+ * then: a browser has six connections to a host that speaks HTTP/1.1, and six streams would leave none for JupyterLab.
+ * Times are milliseconds.
  */
 
 export type Trouble = "unreachable" | "absent" | "refused";
@@ -26,6 +28,10 @@ export interface Feed {
   useless: number;
   /** No stream is tried before. */
   streamAt: number;
+  /** Nobody can see the page. */
+  hidden: boolean;
+  /** When the page came into sight. */
+  shownAt: number;
 }
 
 export type Event =
@@ -34,11 +40,15 @@ export type Event =
   | { kind: "ended" }
   | { kind: "failed"; status: number | null }
   | { kind: "tick" }
+  | { kind: "hidden" }
+  | { kind: "shown" }
   | { kind: "woke" };
 
 export type Act = "poll" | "stream" | "abort" | null;
 
 export const POLL = 2_000;
+/** Of a page that nobody can see. */
+export const HIDDEN = 10_000;
 /** The server pings every five seconds. */
 export const SILENT = 15_000;
 /** A stream begins with the state: without it, somebody holds it back. */
@@ -58,6 +68,8 @@ export const begin = (now: number): Feed => ({
   failures: 0,
   useless: 0,
   streamAt: now,
+  hidden: false,
+  shownAt: now,
 });
 
 /** Pure; `spread` (0 to 1) keeps many pages from asking in step. */
@@ -65,6 +77,7 @@ export function step(feed: Feed, event: Event, now: number, spread = 0.5): [Feed
   switch (event.kind) {
     case "polled": {
       const well = { ...feed, doing: null, heard: now, trouble: null, failures: 0 };
+      if (feed.hidden) return [{ ...well, next: "poll", at: now + HIDDEN }, null];
       return [now >= feed.streamAt ? { ...well, next: "stream", at: now } : { ...well, next: "poll", at: now + POLL }, null];
     }
     case "heard":
@@ -74,6 +87,11 @@ export function step(feed: Feed, event: Event, now: number, spread = 0.5): [Feed
       return [now - feed.since < SHORT || !feed.told ? cut(feed, now) : again(feed, now), null];
     case "failed":
       return [failed(feed, event.status, now, spread), null];
+    case "hidden":
+      if (feed.doing === "poll") return [{ ...feed, hidden: true }, null];
+      return [{ ...feed, hidden: true, doing: null, next: "poll", at: now + HIDDEN }, feed.doing && "abort"];
+    case "shown":
+      return step({ ...feed, hidden: false, shownAt: now }, { kind: "woke" }, now, spread);
     case "woke":
     case "tick":
       return tick(event.kind === "woke" && feed.doing === null ? { ...feed, at: Math.min(feed.at, now) } : feed, now);
@@ -117,5 +135,7 @@ function failed(feed: Feed, status: number | null, now: number, spread: number):
 export function away(feed: Feed, now: number): number | null {
   if (feed.heard === null) return feed.trouble === null ? null : 0;
   const quiet = now - feed.heard;
-  return (feed.trouble !== null && quiet > 4_000) || quiet > SILENT + 5_000 ? Math.round(quiet / 1000) : null;
+  // A page out of sight is given few turns by its browser: its silence is its own.
+  const waited = now - Math.max(feed.heard, feed.shownAt);
+  return (feed.trouble !== null && quiet > 4_000) || waited > SILENT + 5_000 ? Math.round(quiet / 1000) : null;
 }

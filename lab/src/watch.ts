@@ -43,15 +43,18 @@ export class Watch {
   now = (): number => Date.now() / 1000 + this.#skew;
 
   start(): void {
-    const wake = () => {
-      if (document.visibilityState === "visible") this.#tell({ kind: "woke" });
+    const look = () => {
+      this.#tell({ kind: document.visibilityState === "visible" ? "shown" : "hidden" });
     };
-    document.addEventListener("visibilitychange", wake);
-    window.addEventListener("online", wake);
+    document.addEventListener("visibilitychange", look);
+    window.addEventListener("online", () => {
+      if (document.visibilityState === "visible") this.#tell({ kind: "woke" });
+    });
     window.setInterval(() => {
       this.#tell({ kind: "tick" });
     }, 500);
     this.#tell({ kind: "tick" });
+    look();
   }
 
   /** Ask now: an action has just changed something. */

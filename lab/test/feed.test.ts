@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { away, begin, FIRST, POLL, SILENT, step, type Act, type Event, type Feed } from "../src/feed.ts";
+import { away, begin, FIRST, HIDDEN, POLL, SILENT, step, type Act, type Event, type Feed } from "../src/feed.ts";
 
 /** Plays events at their times (milliseconds); ticks come in between as they do on a page. */
 class Play {
@@ -143,4 +143,38 @@ test("a refused stream beside a good poll means polling, not trouble", () => {
 test("silence is noticed without an error", () => {
   const play = streaming().until(500 + SILENT + 1_000);
   assert.equal(play.acts.some(([, act]) => act === "abort"), true);
+});
+
+test("a page that nobody can see holds no stream, and asks now and then", () => {
+  const play = streaming().tell({ kind: "hidden" });
+  assert.equal(play.last, "abort");
+  const begun = play.now;
+  while (play.now < begun + 5 * HIDDEN) {
+    play.until(play.now + 500);
+    if (play.feed.doing) play.tell({ kind: "polled" });
+  }
+  const acts = play.acts.filter(([at]) => at > begun).map(([, act]) => act);
+  assert.deepEqual([...new Set(acts)], ["poll"]);
+  assert.ok(acts.length >= 4 && acts.length <= 5, String(acts.length));
+  play.tell({ kind: "shown" });
+  assert.equal(play.last, "poll", "it asks at once when it is seen again");
+  play.tell({ kind: "polled" }).until(play.now + 500);
+  assert.equal(play.last, "stream");
+});
+
+test("a page that opens out of sight, or is hidden while it asks, opens no stream", () => {
+  const play = new Play().tell({ kind: "tick" }).tell({ kind: "hidden" }).tell({ kind: "polled" }).until(HIDDEN - 500);
+  assert.deepEqual(play.acts.map(([, act]) => act), ["poll"]);
+  const waiting = new Play().tell({ kind: "tick" }).tell({ kind: "polled" }).tell({ kind: "hidden" }).until(HIDDEN - 500);
+  assert.deepEqual(waiting.acts.map(([, act]) => act), ["poll"]);
+});
+
+test("who comes back to a page does not read that the server is away before it was asked", () => {
+  const play = streaming().tell({ kind: "hidden" });
+  play.now += 3_600_000;
+  play.tell({ kind: "shown" });
+  assert.equal(play.last, "poll");
+  assert.equal(away(play.feed, play.now), null);
+  play.tell({ kind: "failed", status: null });
+  assert.equal(away(play.feed, play.now), 3_600);
 });

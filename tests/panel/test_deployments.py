@@ -15,7 +15,7 @@ from init.control import Refused
 from init.paths import Paths
 from tests.lab.support import Place
 from tests.panel.servers import Lab, lab
-from tests.panel.visits import STAGE, WITHIN, Visit, tell, visiting
+from tests.panel.visits import STAGE, WITHIN, Visit, is_stream, streams, tell, visiting
 
 REFUSAL = "The disk is full; remove a model first"
 PANEL_TAB = 'li.lm-TabBar-tab[data-id="firstlight-panel"]'
@@ -96,6 +96,20 @@ def test_the_app_and_the_panel_are_found_where_jupyterlab_lists_things(server: L
     page.locator(".lm-CommandPalette-input:visible").fill("How the Start Goes")
     page.locator('.lm-CommandPalette-item[data-command="firstlight:show-panel"]').click()
     expect(visit.body).to_be_visible()
+
+
+def test_a_tab_that_nobody_sees_leaves_its_connection_to_others(server: Lab, visit: Visit) -> None:
+    """A browser has six to a host that speaks HTTP/1.1: as many tabs with a stream each would leave JupyterLab none."""
+    tell(server.place, "Lightbox in about 2 min")
+    visit.shows("Lightbox in about 2 min")
+    with visit.page.expect_event("requestfailed", streams):
+        visit.put("hidden")
+    asked = len(visit.asked)
+    tell(server.place, "Lightbox in about 1 min")
+    with visit.page.expect_response(is_stream):
+        visit.put("visible")
+    visit.shows("Lightbox in about 1 min")
+    assert visit.asked[asked:] == ["state", "events"], "it asked at once when it was seen again"
 
 
 def test_a_server_that_is_started_again_is_waited_for_calmly(server: Lab, visit: Visit) -> None:

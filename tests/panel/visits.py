@@ -95,6 +95,15 @@ class Visit:
             .then((answer) => answer.status)"""
         return int(self.page.evaluate(script, [url, headers, STAGE]))
 
+    def put(self, state: str) -> None:
+        """Tell the page that it is `hidden` or `visible`, as a browser does when another tab comes to the front: those
+        that Playwright steers are all in sight at once."""
+        script = """(state) => {
+            Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+        self.page.evaluate(script, state)
+
     def mark(self) -> None:
         """Leave something on the page that a reload would take away."""
         self.page.evaluate("window.marked = true")
@@ -128,6 +137,11 @@ def visiting(browser: Browser, **options: Any) -> Iterator[Visit]:
     assert visit.complaints == []
 
 
+def streams(request: Request) -> bool:
+    """The panel asks for its stream."""
+    return urlsplit(request.url).path.endswith("/firstlight/events")
+
+
 def is_stream(response: Response) -> bool:
     """The panel's stream has been opened."""
-    return urlsplit(response.url).path.endswith("/firstlight/events") and response.status == 200
+    return streams(response.request) and response.status == 200
