@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from images import context, shipped
-from manifests.trouble import Trouble
 
 LABEL = "io.firstlight.content"
 DIGITS = 12
+
+
+class Unseen(Exception):
+    """What a registry has cannot be seen; the text says why."""
 
 
 def checksum(folder: Path, files: Mapping[str, str], arguments: Mapping[str, str]) -> str:
@@ -37,18 +40,13 @@ def of(image: Mapping[str, Any]) -> tuple[list[str], str]:
 
 def held(reference: str) -> tuple[list[str], str] | None:
     """The same of what a registry has under this name; None when it has nothing; nothing in common with any image when
-    it has several (for other platforms). Raises Trouble: it cannot be asked."""
+    it has several (for other platforms). Raises Unseen."""
     argv = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .Image}}", reference]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         if re.search(r"not found|manifest unknown|name unknown|does not exist", done.stderr, re.IGNORECASE):
             return None
-        last = done.stderr.strip().splitlines()[-1:]
-        raise Trouble(
-            f"whether the registry has {reference} already cannot be seen",
-            "".join(last),
-            "`docker login HOST` with a user who may read there; if it does not answer, try again",
-        )
+        raise Unseen("".join(done.stderr.strip().splitlines()[-1:]))
     data = json.loads(done.stdout)
     if not isinstance(data, dict) or "rootfs" not in data:
         return [], ""

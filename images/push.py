@@ -135,7 +135,11 @@ def target(tag: str, registry: str) -> tuple[str, str]:
 
 def _free(reference: str, image: dict[str, Any], loaded: Loaded) -> None:
     """Raises Trouble when the registry has another image of this name: whoever pulls it counts on that one."""
-    if content.held(reference) in (None, content.of(image)):
+    try:
+        held = content.held(reference)
+    except content.Unseen as error:
+        raise _refused(str(error)) from None
+    if held in (None, content.of(image)):
         return
     raise Trouble(
         f"{reference} was not pushed: the registry has another image of this name",
