@@ -147,7 +147,7 @@ def test_a_registry_that_cannot_be_asked_is_pushed_nothing(
     ):
         with pytest.raises(Trouble) as caught:
             push.push(loaded, tag, target)
-        assert (caught.value.what, caught.value.remedy) == ("the image was not pushed", remedy)
+        assert caught.value.what == "the image was not pushed" and caught.value.remedy.startswith(remedy)
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.login()))
     assert content.held(f"{registry.host}/none/{tag}") is None
 

@@ -191,9 +191,8 @@ class Panel:
         return found
 
     def unfold_all(self) -> None:
-        """Every row, every log and every list of files."""
-        for closed in self.body.locator('.fl-line[aria-expanded="false"], .fl-fold-files[aria-expanded="false"]').all():
-            closed.click()
+        """Every row and every list of files."""
+        self.body.locator('[aria-expanded="false"]').evaluate_all("all => all.forEach((each) => each.click())")
 
 
 @contextmanager
