@@ -53,7 +53,7 @@ def test_what_was_made_is_kept(built: Callable[[str], str], docker: docker_sdk.D
                 watch.up()
             for number, victim in enumerate(VICTIMS, 1):
                 waiting = until(lambda: compiling(machine), within=90, what="the compiler")
-                assert runs(machine, "cppn") == number
+                assert runs(machine, "cppn") >= number
                 kill(machine, victim)
                 until(lambda waiting=waiting: not waiting & compiling(machine), within=30, what="its end")  # type: ignore[misc]
                 watch.up()
