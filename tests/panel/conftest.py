@@ -70,7 +70,26 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def picture(page: Page, name: str, **clip: Any) -> None:
-    """Keep what is seen for the documentation, when FIRSTLIGHT_PICTURES asks for it."""
+    """Keep what is seen for the documentation, in both themes, when FIRSTLIGHT_PICTURES asks for it."""
     if os.environ.get("FIRSTLIGHT_PICTURES"):
         PICTURES.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURES / f"{name}.png", **clip)
+        # Notifications slide in and out.
+        page.wait_for_function("() => document.getAnimations().every((each) => each.playState !== 'running' ||"
+                               " each.effect.getComputedTiming().iterations === Infinity)")  # fmt: skip
+        for theme in ("Dark", "Light"):
+            _use(page, theme)
+            page.screenshot(path=PICTURES / f"{name}-{theme.lower()}.png", animations="disabled", **clip)
+
+
+def _use(page: Page, theme: str) -> None:
+    """Choose JupyterLab's theme as a user does, in the palette."""
+    page.keyboard.press("Control+Shift+C")
+    page.locator("#modal-command-palette input").fill(f"JupyterLab {theme}")
+    page.locator("#modal-command-palette .lm-CommandPalette-item", has_text=f"JupyterLab {theme}").first.click()
+    light = str(theme == "Light").lower()
+    page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+    page.locator("#modal-command-palette").wait_for(state="hidden")
+    page.wait_for_function(
+        "colour => getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim() === colour",
+        arg=scenes.PAPER[theme.lower()],
+    )

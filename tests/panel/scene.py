@@ -192,6 +192,7 @@ class Panel:
 
     def unfold_all(self) -> None:
         """Every row and every list of files."""
+        self.body.locator(".fl-row").first.wait_for()
         self.body.locator('[aria-expanded="false"]').evaluate_all("all => all.forEach((each) => each.click())")
 
 

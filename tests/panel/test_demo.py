@@ -74,6 +74,10 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     expect(head).to_contain_text("Lightbox runs without Four paintings", timeout=120_000)
     expect(sketches).to_have_attribute("data-look", "done")
     picture(page, "panel-failed")
+    paintings.get_by_role("button", name="Show the log of").click()
+    expect(paintings.get_by_role("log")).to_contain_text("ember.weights")
+    picture(page, "panel-log")
+    paintings.get_by_role("button", name="Hide the log of").click()
 
     own_hub.clear()
     paintings.get_by_role("button", name="Retry").click()
@@ -96,3 +100,6 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     expect(app).to_have_title("Lightbox")
     app.close()
     picture(page, "panel-ready")
+    panel.get_by_role("button", name="How this start went").click()
+    expect(page.locator(".fl-picture img")).to_be_visible()
+    picture(page, "panel-picture")

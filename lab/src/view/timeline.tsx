@@ -20,9 +20,11 @@ export function Stages({ state }: { state: Snapshot }): React.JSX.Element {
   const now = useNow(watch, running);
   const whole = timeline(state, now);
   const toggle = (key: string) => {
-    const next = new Set(turned);
-    if (!next.delete(key)) next.add(key);
-    setTurned(next);
+    setTurned((before) => {
+      const next = new Set(before);
+      if (!next.delete(key)) next.add(key);
+      return next;
+    });
   };
   return (
     <Section
