@@ -25,7 +25,7 @@ _UNFINISHED = re.compile(
 )
 _CONTINUED = bytes(range(0x80, 0xC0))
 """Bytes of a letter that began before."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def names(folder: Path) -> dict[str, Path]:

@@ -6,7 +6,7 @@ export const LONGEST = 20_000;
 const ESC = "\u001b";
 const SEQUENCES = new RegExp(`${ESC}(?:\\[[0-?]*[ -/]*[@-~]|\\][^\\u0007${ESC}]*(?:\\u0007|${ESC}\\\\)?|[@-Z\\\\-_])`, "g");
 // Controls, and the marks that turn the direction of what follows: a name could show another name.
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g; // eslint-disable-line no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g; // eslint-disable-line no-control-regex
 
 /** Text without terminal colours and control characters. */
 export function clean(text: string): string {
@@ -14,10 +14,18 @@ export function clean(text: string): string {
   return cut.replace(SEQUENCES, "").replace(CONTROLS, " ");
 }
 
-/** One line of at most `longest` characters. */
+/** One clean line of at most `longest` characters. */
 export function line(text: string, longest = 300): string {
-  const flat = text.replace(/\s+/g, " ").trim();
+  const flat = clean(text).replace(/\s+/g, " ").trim();
   return flat.length > longest ? `${flat.slice(0, longest - 1)}…` : flat;
+}
+
+/** The beginning of a text, as far as a page has room for it before somebody asks for all; and whether it is all. */
+export function beginning(text: string, characters = 280, lines = 8): [string, boolean] {
+  const tidy = text.replace(/\n\s*\n/g, "\n\n");
+  const some = tidy.split("\n", lines).join("\n").slice(0, characters);
+  // A few words more are shown rather than a button.
+  return tidy.length <= some.length || (tidy.length <= characters + 60 && tidy.split("\n").length <= lines) ? [tidy, true] : [`${some.trimEnd()}…`, false];
 }
 
 /** With a full stop, and a capital where it begins with a word and not with a name such as `a.weights`. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clean, line, list, LONGEST, pieces, sentence } from "../src/text.ts";
+import { beginning, clean, line, list, LONGEST, pieces, sentence } from "../src/text.ts";
 
 test("terminal sequences, controls and marks that turn the writing go", () => {
   assert.equal(clean("\u001b[31mred\u001b[0m"), "red");
@@ -15,6 +15,18 @@ test("a text without end is cut", () => {
   assert.equal(clean("x".repeat(LONGEST + 10)).length, LONGEST + 1);
   assert.equal(line("a  b\n c", 300), "a b c");
   assert.equal(line("abcdef", 4), "abc…");
+});
+
+test("a line shows no signs that turn or hide others", () => {
+  assert.equal(line("a\u001b[31mb\u0007\u202ec"), "ab c");
+});
+
+test("a long text is begun, whether its length is of words or of lines", () => {
+  assert.deepEqual(beginning("short"), ["short", true]);
+  assert.deepEqual(beginning("x".repeat(330)), ["x".repeat(330), true], "a few more are shown");
+  assert.deepEqual(beginning("x".repeat(400)), [`${"x".repeat(280)}…`, false]);
+  assert.deepEqual(beginning(`a${"\n".repeat(200)}b`), ["a\n\nb", true]);
+  assert.deepEqual(beginning(Array.from({ length: 20 }, (_, at) => String(at)).join("\n")), ["0\n1\n2\n3\n4\n5\n6\n7…", false]);
 });
 
 test("sentences begin with a capital and end", () => {

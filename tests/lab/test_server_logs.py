@@ -144,6 +144,7 @@ async def test_one_endless_line(place: Place, fetch: Fetch) -> None:
         (b"a\tb\x00c\x07d\x7fe", "a\tb␀c␇d␡e"),
         (b"\x1b\x1b\x1b.", "␛␛␛."),
         ("a\u202eb".encode(), "a\\u202eb"),
+        ("a\u200eb\u2028c\ufeff".encode(), "a\\u200eb\\u2028c\\ufeff"),
         (b"\xff\xfe.", "��."),
         (b"<script>alert(1)</script>", "<script>alert(1)</script>"),
     ],

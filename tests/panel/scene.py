@@ -153,8 +153,8 @@ class Panel:
         return self.body.locator(f'.fl-service[data-service="{id}"]')
 
     def command(self, name: str, **arguments: Any) -> None:
-        """Run one of JupyterLab's commands."""
-        self.page.evaluate("([name, given]) => window.jupyterapp.commands.execute(name, given)", [name, arguments])
+        """Begin one of JupyterLab's commands: some end only when a dialog is closed."""
+        self.page.evaluate("([name, given]) => void window.jupyterapp.commands.execute(name, given)", [name, arguments])
 
     def theme(self, name: str) -> None:
         """`light` or `dark`; returns when the page is painted in it."""
@@ -193,7 +193,8 @@ class Panel:
     def unfold_all(self) -> None:
         """Every row and every list of files."""
         self.body.locator(".fl-row").first.wait_for()
-        self.body.locator('[aria-expanded="false"]').evaluate_all("all => all.forEach((each) => each.click())")
+        closed = ':is(.fl-line, .fl-fold-files)[aria-expanded="false"]'
+        self.body.locator(closed).evaluate_all("all => all.forEach((each) => each.click())")
 
 
 @contextmanager

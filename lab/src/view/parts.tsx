@@ -5,7 +5,7 @@ import React, { useId, useState } from "react";
 import { percent } from "../figures.ts";
 import { activeIcon, blockedIcon, doneIcon, errorIcon, skippedIcon, waitingIcon, warningIcon } from "../icons.ts";
 import type { Look } from "../rows.ts";
-import { pieces, sentence } from "../text.ts";
+import { beginning, pieces, sentence } from "../text.ts";
 import { useReach, type Doing } from "./context.ts";
 
 const MARKS: Record<Look, LabIcon> = {
@@ -47,16 +47,15 @@ export function Prose({ text, links = false }: { text: string; links?: boolean }
   );
 }
 
-const CLIPPED = 280;
-
 /** A paragraph that is clipped when it is long. */
 export function Clip({ text, className, links }: { text: string; className?: string; links?: boolean }): React.JSX.Element | null {
   const [whole, setWhole] = useState(false);
   if (!text) return null;
-  const long = text.length > CLIPPED + 60;
+  const [some, all] = beginning(text);
+  const long = !all;
   return (
     <p className={`fl-prose ${className ?? ""}`}>
-      <Prose text={long && !whole ? `${text.slice(0, CLIPPED)}…` : text} links={links ?? false} />
+      <Prose text={whole ? text : some} links={links ?? false} />
       {long && (
         <button
           type="button"
