@@ -90,7 +90,9 @@ class Transfers:
         assert job.address is not None
         try:
             partial = self._prepare(job)
-            job.base = job.done = job.high = _there(partial, job.size)
+            job.base = job.done = _there(partial, job.size)
+            # What was there before and got lost with a broken connection is no progress when it comes again.
+            job.high = max(job.high, job.done)
             job.moved, job.trouble = time.monotonic(), None
             job.stop = threading.Event()
             if job.address.secret or (job.transport == "aria2" and not self._workers.installed):
@@ -221,8 +223,10 @@ class Transfers:
         if job.state != "fetching":
             return
         now = time.monotonic()
+        if there > job.done:
+            job.moved = now
         if there > job.high:
-            job.high, job.moved, job.tries = there, now, 0
+            job.high, job.tries = there, 0
         if rate is None and now > job.told:
             rate = max(0.0, (there - job.done) / max(0.05, now - job.told)) if job.told else 0.0
         job.done, job.rate = there, rate or 0.0

@@ -1,6 +1,6 @@
 /** The one line that every view shows, the bar of the whole, and what can be done at once. */
 
-import React, { useEffect, useRef, useState } from "react";
+import React, { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { Headline, Problem, Snapshot } from "../contract.ts";
 import { ago, percent } from "../figures.ts";
 import { fetched, type Look } from "../rows.ts";
@@ -29,11 +29,30 @@ function useAnnounced(headline: Headline | null): string {
   return said;
 }
 
+/** Keeps the height that a text once had while `kind` is the same: a countdown that needs a line less moves nothing. */
+function useSteady(kind: string): React.RefObject<HTMLHeadingElement> {
+  const heading = useRef<HTMLHeadingElement>(null);
+  const kept = useRef({ kind: "", width: 0, height: 0 });
+  useLayoutEffect(() => {
+    const node = heading.current;
+    if (!node) return;
+    const width = node.offsetWidth;
+    if (kept.current.kind !== kind || kept.current.width !== width) {
+      node.style.minHeight = "";
+      kept.current = { kind, width, height: 0 };
+    }
+    kept.current.height = Math.max(kept.current.height, node.offsetHeight);
+    node.style.minHeight = `${kept.current.height}px`;
+  });
+  return heading;
+}
+
 export function Head({ view }: { view: View }): React.JSX.Element {
   const { address } = useReach();
   const { answer } = view;
   const state = answer?.state ?? null;
   const announced = useAnnounced(state?.headline ?? null);
+  const heading = useSteady(state ? `${state.phase} ${state.headline.tone}` : "");
   if (!state) {
     // What the server says now counts for more than that it once knew nothing.
     const known = view.trouble === null ? answer : null;
@@ -55,7 +74,7 @@ export function Head({ view }: { view: View }): React.JSX.Element {
     <header className="fl-head" data-tone={state.headline.tone} data-stale={stale} data-phase={state.phase}>
       <div className="fl-headline">
         <Mark look={stale ? "warning" : LOOK[state.headline.tone]} />
-        <h2>
+        <h2 ref={heading}>
           <Clipped text={state.headline.text} />
         </h2>
       </div>
