@@ -74,10 +74,12 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     expect(head).to_contain_text("Lightbox runs without Four paintings", timeout=120_000)
     expect(sketches).to_have_attribute("data-look", "done")
     picture(page, "panel-failed")
-    paintings.get_by_role("button", name="Show the log of").click()
-    expect(paintings.get_by_role("log")).to_contain_text("ember.weights")
+    kernel = rows["cppn"]
+    kernel.locator(".fl-line").click()
+    kernel.get_by_role("button", name="Show the log of").click()
+    expect(kernel.get_by_role("log")).to_contain_text("cppn")
     picture(page, "panel-log")
-    paintings.get_by_role("button", name="Hide the log of").click()
+    kernel.locator(".fl-line").click()
 
     own_hub.clear()
     paintings.get_by_role("button", name="Retry").click()
