@@ -137,7 +137,10 @@ def _ticks(total: float) -> list[float]:
 
 
 def _tick(second: float) -> str:
-    return f"{second:g} s" if second < 60 else f"{second / 60:g} min" if second < 3600 else f"{second / 3600:g} h"
+    minutes, rest = divmod(round(second), 60)
+    if not minutes:
+        return f"{second:g} s"
+    return f"{minutes // 60}:{minutes % 60:02d} h" if minutes >= 60 else f"{minutes}:{rest:02d} min"
 
 
 def _name(key: str) -> str:

@@ -51,7 +51,8 @@ def test_sets_are_fetched_added_verified_and_dropped(tmp_path: Path, origin: Ori
         house.until({"models:extra": "done"}, within=40)
         assert (house.workspace / "models/extra/1.bin").stat().st_size == 3_000_000
 
-        assert listed(house) == ["base 6.0 MB 2 files verified, needed", "extra 6.0 MB 2 files verified, MIT"]
+        both = ["base 6.0 MB 2 files verified, needed", "extra 6.0 MB 2 files verified, MIT"]
+        until(lambda: listed(house) == both, within=10, what=both[1])
         assert house.firstlight("models", "verify").returncode == 0
         (house.workspace / "models/extra/1.bin").write_bytes(b"x" * 3_000_000)
         verified = house.firstlight("models", "verify")
