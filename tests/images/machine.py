@@ -162,8 +162,8 @@ def started(
         jupyter = machine.url(manifest.jupyter.port, "")
         containers.wait_for(container, lambda: containers.jupyter_answers(jupyter), "JupyterLab answers", 60)
         until(lambda: machine.get(manifest.portal.port).status, within=30, what="the portal answers")
-        until(lambda: containers.healthy(machine.container), within=90, what="the container is healthy")
         assert machine.boot_log
+        until(lambda: containers.healthy(machine.container), within=90, what="the container is healthy")
         yield machine
     finally:
         if container is not None:
