@@ -145,7 +145,8 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
 def make(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = ["make", "--old-file=.venv/ready", "--old-file=.venv/tests", "--old-file=.venv/image-tests", *words]
-    env = {**os.environ, **(environ or {})}
+    outer = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}  # of the make that runs these tests
+    env = {name: text for name, text in os.environ.items() if name not in outer} | dict(environ or {})
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
