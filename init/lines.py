@@ -55,7 +55,7 @@ def size(count: float | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """Seconds for people: `3.2 s`, `2 min 05 s`, `1 h 12 min`."""
+    """Seconds for people: `3.2 s`, `2 min 05 s`, `1 h 12 min`, `3 d 02 h`."""
     if seconds is None:
         return "?"
     if seconds < 9.95:
@@ -65,7 +65,9 @@ def span(seconds: float | None) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
 def about(seconds: float) -> str:

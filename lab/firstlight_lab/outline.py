@@ -92,7 +92,7 @@ def size(count: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Seconds for people: `3.2 s`, `2 min 05 s`, `1 h 12 min`."""
+    """Seconds for people: `3.2 s`, `2 min 05 s`, `1 h 12 min`, `3 d 02 h`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -100,7 +100,9 @@ def span(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
 def _row(item: Mapping[str, Any], now: float) -> Row:

@@ -35,20 +35,23 @@ function paragraph(kind, text) {
   return made;
 }
 
+// The words of `firstlight status`.
 function size(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let unit = 0;
-  while (bytes >= 1000 && unit < units.length - 1) {
+  for (const unit of ["B", "kB", "MB", "GB"]) {
+    if (bytes < 999.5) return (unit === "B" || bytes >= 99.95 ? Math.round(bytes) : bytes.toFixed(1)) + " " + unit;
     bytes /= 1000;
-    unit += 1;
   }
-  return (unit === 0 || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)) + " " + units[unit];
+  return bytes.toFixed(2) + " TB";
 }
 
-function duration(seconds) {
-  if (seconds < 60) return Math.max(1, Math.round(seconds)) + " s";
-  if (seconds < 3600) return Math.round(seconds / 60) + " min";
-  return Math.floor(seconds / 3600) + " h " + Math.round((seconds % 3600) / 60) + " min";
+function span(seconds) {
+  if (seconds < 9.95) return Math.max(0, seconds).toFixed(1) + " s";
+  const two = (value) => String(Math.floor(value)).padStart(2, "0");
+  const whole = Math.round(seconds);
+  if (whole < 60) return whole + " s";
+  if (whole < 3600) return Math.floor(whole / 60) + " min " + two(whole % 60) + " s";
+  if (whole < 86400) return Math.floor(whole / 3600) + " h " + two((whole % 3600) / 60) + " min";
+  return Math.floor(whole / 86400) + " d " + two((whole % 86400) / 3600) + " h";
 }
 
 // Another port of this machine, as this browser reaches it: its own host name behind RunPod's proxy, a mapped port
@@ -76,8 +79,8 @@ function amount(stage) {
     const done = size(stage.bytes_done || 0);
     return stage.bytes_total ? done + " of " + size(stage.bytes_total) : done;
   }
-  if (stage.started && stage.ended) return duration(stage.ended - stage.started);
-  if (stage.started && ACTIVE.includes(stage.state)) return duration(Date.now() / 1000 - stage.started);
+  if (stage.started && stage.ended) return span(stage.ended - stage.started);
+  if (stage.started && ACTIVE.includes(stage.state)) return span(Date.now() / 1000 - stage.started);
   return "";
 }
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -69,16 +69,22 @@ def page(browser: Browser) -> Iterator[Page]:
     assert errors == []
 
 
-def picture(page: Page, name: str, **clip: Any) -> None:
-    """Keep what is seen for the documentation, in both themes, when FIRSTLIGHT_PICTURES asks for it."""
+def picture(page: Page, name: str) -> None:
+    """Keep what is seen for the documentation, in both of JupyterLab's themes, when FIRSTLIGHT_PICTURES asks for it."""
     if os.environ.get("FIRSTLIGHT_PICTURES"):
-        PICTURES.mkdir(exist_ok=True)
         # Notifications slide in and out.
         page.wait_for_function("() => document.getAnimations().every((each) => each.playState !== 'running' ||"
                                " each.effect.getComputedTiming().iterations === Infinity)")  # fmt: skip
         for theme in ("Dark", "Light"):
             _use(page, theme)
-            page.screenshot(path=PICTURES / f"{name}-{theme.lower()}.png", animations="disabled", **clip)
+            photograph(page, f"{name}-{theme.lower()}")
+
+
+def photograph(page: Page, name: str) -> None:
+    """Keep what is seen for the documentation, as it is, when FIRSTLIGHT_PICTURES asks for it."""
+    if os.environ.get("FIRSTLIGHT_PICTURES"):
+        PICTURES.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
 
 
 def _use(page: Page, theme: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import docker as docker_sdk
 import pytest
@@ -14,9 +16,10 @@ from manifests import load
 from tests.images.machine import Machine
 from tests.origin.demo import REPO, publish
 from tests.origin.server import Origin
-from tests.panel.conftest import picture
+from tests.panel.conftest import photograph, picture
 from tests.waiting import until
 
+ROOT = Path(__file__).resolve().parents[2]
 STAGES = [
     "notebook",
     "app",
@@ -31,7 +34,7 @@ STAGES = [
 
 @pytest.fixture
 def own_hub(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
-    """The demo's hub, slow, and without one of the paintings."""
+    """The demo's hub, slow; for one of the paintings it wants a licence accepted."""
     gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
@@ -45,7 +48,7 @@ def machine(docker: docker_sdk.DockerClient, built: Callable[[str], str], own_hu
     loaded, name = load.load("demo"), f"firstlight-test-panel-{secrets.token_hex(3)}"
     image, volume = built("demo"), docker.volumes.create(name)
     missing = next(key for key in own_hub.files if key.startswith(f"{REPO}/") and "paintings" in key)
-    own_hub.fault("status", missing, status=404, code="EntryNotFound", server="hub")
+    own_hub.fault("status", missing, status=401, code="GatedRepo", server="hub")
     container = containers.start(loaded, image, client=docker, volume=name, env={"HF_ENDPOINT": own_hub.url}, name=name)
     try:
         found = Machine(container, loaded, image)
@@ -54,6 +57,34 @@ def machine(docker: docker_sdk.DockerClient, built: Callable[[str], str], own_hu
     finally:
         container.remove(force=True)
         volume.remove(force=True)
+
+
+def holding(machine: Machine, page: Page) -> None:
+    """What stands on the app's port before the app does."""
+    port = machine.loaded.manifest.services["lightbox"].port
+    assert port is not None
+    page.goto(machine.url(port, f"/?token={machine.token}"))
+    expect(page.locator("#headline")).to_contain_text("Lightbox", timeout=60_000)
+    expect(page.locator("#stages li", has_text="Three sketches")).to_be_visible()
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        photograph(page, f"holding-{scheme}")
+    words = json.loads((ROOT / "lab" / "test" / "words.json").read_text())
+    for say in ("size", "span"):
+        said = page.evaluate(f"rows => rows.map(([value]) => {say}(value))", words[say])
+        assert said == [text for _, text in words[say]]
+
+
+def in_a_notebook(page: Page) -> None:
+    """The same start as the last line of a cell."""
+    page.locator('.jp-LauncherCard[data-category="Notebook"]', has_text="Python 3").click()
+    cell = page.locator(".jp-NotebookPanel .jp-CodeCell .cm-content").first
+    cell.click()
+    page.keyboard.type("from firstlight_lab import progress; progress()")
+    page.keyboard.press("Shift+Enter")
+    shown = page.locator(".jp-NotebookPanel .jp-OutputArea-output")
+    expect(shown).to_contain_text("models:mural", timeout=60_000)
+    picture(page, "notebook")
 
 
 @pytest.mark.timeout(1200)
@@ -66,10 +97,12 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     for row in rows.values():
         expect(row).to_be_visible()
     picture(page, "panel-starting")
+    holding(machine, page.context.new_page())
 
     sketches, paintings, mural = (rows[f"models:{name}"] for name in ("sketches", "paintings", "mural"))
     expect(paintings).to_have_attribute("data-look", "error", timeout=60_000)
     expect(paintings).to_contain_text("The wall shows the sketches only")
+    expect(paintings).to_contain_text(f"accept the licence at {own_hub.url}/{REPO}")
     own_hub.limit(None)
     expect(head).to_contain_text("Lightbox runs without Four paintings", timeout=120_000)
     expect(sketches).to_have_attribute("data-look", "done")
@@ -90,6 +123,7 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     choice = panel.locator('.fl-set[data-set="mural"]').get_by_role("checkbox")
     choice.click()
     expect(mural).to_have_attribute("data-look", "active", timeout=30_000)
+    in_a_notebook(page)
     choice.click()
     expect(mural).to_have_attribute("data-look", "skipped", timeout=30_000)
     own_hub.limit(None)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from init.state import Headline
+from tests.panel.conftest import picture
 from tests.panel.scene import WIDTHS, Panel, Scene, settle, start
 
 ENOUGH = 4.5
@@ -72,6 +73,16 @@ def boxes(panel: Panel) -> dict[str, tuple[float, float, float, float]]:
         })"""
     )
     return {f"{at}": (box[0], box[1], box[2], box[3]) for at, box in enumerate(found)}
+
+
+def test_a_set_says_what_it_takes_before_it_is_chosen(scene: Scene, page: Page) -> None:
+    panel = scene.open(page)
+    giant, mural = panel.set("giant"), panel.set("mural")
+    expect(giant).to_contain_text("900 GB")
+    expect(giant).to_contain_text("Needs 900 GB more; 52.4 GB are free.")
+    expect(mural.get_by_role("link")).to_have_attribute("href", "https://hub.example/licence")
+    giant.scroll_into_view_if_needed()
+    picture(page, "panel-choosing")
 
 
 def test_nothing_moves_while_numbers_change(scene: Scene, page: Page) -> None:
