@@ -54,6 +54,14 @@ def render(o: Options) -> int:
     return render.run_render(loaded, lock.read(loaded), base=o.base, output=o.output, compare=o.diff)
 
 
+def plan(o: Options) -> int:
+    from images import forecast
+    from manifests import load, lock
+
+    loaded = load.load(o.name)
+    return forecast.run_plan(loaded, lock.read(loaded), o.net, o.cores, os.environ, env=o.env, json=o.json)
+
+
 def build(o: Options) -> int:
     from images import engine
     from manifests import load, lock
@@ -119,7 +127,7 @@ def deploy(o: Options) -> int:
 
 
 VERBS: dict[str, Callable[[Options], int]] = {
-    verb.__name__: verb for verb in (check, show, schema, lock, render, build, test, push, run, deploy, doctor)
+    verb.__name__: verb for verb in (check, show, schema, lock, render, plan, build, test, push, run, deploy, doctor)
 }
 
 

@@ -5,7 +5,8 @@ Every verb waits for this module: it imports nothing that takes time.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
 CONTAINERS_ONLY = ("image", "volume", "gpus", "detach", "port_offset")
@@ -59,6 +60,7 @@ def _verbs(parser: ArgumentParser, platforms: Sequence[str]) -> dict[str, Argume
     render.add_argument("-o", "--output", metavar="DIR", help="folder; build/NAME by default")
     render.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
     render.add_argument("--diff", action="store_true", help="only show what would change there; exit 1 if anything")
+    _plan(plan := verb("plan", "foretell what a start will take, before a machine is rented"))
     _build(verb("build", "build the image with BuildKit"))
     test = verb("test", "run an image's tests, and those of its parents, in a container")
     test.add_argument("--image", metavar="REF", help="image instead of the one built last")
@@ -73,9 +75,31 @@ def _verbs(parser: ArgumentParser, platforms: Sequence[str]) -> dict[str, Argume
     what.add_argument("--dry-run", action="store_true", help="only say what would change (the default)")
     what.add_argument("--apply", action="store_true", help="change it")
     doctor = verb("doctor", "say what this machine lacks, and how to get it", of=None)
-    for command in (check, show, lock, deploy, doctor):
+    for command in (check, show, lock, plan, deploy, doctor):
         command.add_argument("--json", action="store_true", help="machine-readable")
     return dict(commands.choices)
+
+
+def _plan(plan: ArgumentParser) -> None:
+    plan.add_argument("--net", type=_rate, default="1Gbps", metavar="RATE", help="the machine's link; 1Gbps by default")
+    plan.add_argument("--cores", type=_count, default=16, metavar="N", help="its cores; 16 by default")
+    plan.add_argument(
+        "--env", action="append", default=[], metavar="KEY=VALUE", help="variable that chooses model sets"
+    )
+
+
+def _rate(text: str) -> float:
+    """Bytes per second."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kMG]?)(bps|bit/s|B/s)", text.strip())
+    if found is None or float(found[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is no rate: write it as 1Gbps, 500Mbps or 120MB/s")
+    return float(found[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]] / (1 if found[3] == "B/s" else 8)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise ArgumentTypeError(f"{text!r} is no number of cores: write it as 16")
+    return int(text)
 
 
 def _build(build: ArgumentParser) -> None:

@@ -118,11 +118,12 @@ def of(found: Iterable[dict[str, Any]]) -> History:
         elif state in ENDS and not (state in ("failed", "skipped") and not past.of(key)):
             past.spans.append(Span(key, now, now, state))
     assert past is not None
-    past.critical = _critical(past)
+    past.critical = critical(past)
     return past
 
 
-def _critical(past: History) -> list[str]:
+def critical(past: History) -> list[str]:
+    """The chain behind what ended last: a service, where there are any."""
     ends = {span.id: span.end for span in reversed(past.spans) if span.end is not None}
     goals = [key for key in ends if key.startswith(SERVICE)] or list(ends)
     if not goals:

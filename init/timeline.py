@@ -13,11 +13,14 @@ from init.history import History
 
 def text(past: History, width: int) -> str:
     """Bars on a common scale, `width` columns wide."""
-    rows = past.rows
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(past.started))
-    out = [f"{past.title}, start {past.boot}, {when}"]
-    if not rows:
-        return f"{out[0]}\nnothing has run yet\n"
+    drawn = f"{bars(past, width)}x failed   ! degraded   ~ interrupted\n" if past.rows else "nothing has run yet\n"
+    return f"{past.title}, start {past.boot}, {when}\n{drawn}"
+
+
+def bars(past: History, width: int) -> str:
+    """A line for each that ran, and the chain that made the wait."""
+    rows, out = past.rows, []
     name = min(26, max(len(key) for key in rows))
     space = max(20, width - name - 14)
     scale = space / max(past.last, 0.001)
@@ -34,7 +37,7 @@ def text(past: History, width: int) -> str:
         star = "*" if key in past.critical else " "
         out.append(f"{star} {_cut(key, name):<{name}} {lines.span(past.took(key)):>10} {''.join(bar)}".rstrip())
     chain = " → ".join(f"{key} ({lines.span(past.took(key))})" for key in past.critical)
-    out += ["", f"* waited for: {chain}", "x failed   ! degraded   ~ interrupted"]
+    out += ["", f"* waited for: {chain}"]
     return "\n".join(out) + "\n"
 
 

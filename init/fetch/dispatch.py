@@ -123,7 +123,7 @@ class Dispatcher:
 
     def _admit(self) -> None:
         """Reserve room for whole sets, required ones first."""
-        for want in sorted(self.board.queue.wants, key=lambda w: not w.required):
+        for want in sorted(self.board.queue.wants, key=lambda w: (not w.required, w.rank)):
             if want.admitted or any(j.state in ("new", "checking", "resolving") for j in want.jobs):
                 continue
             try:

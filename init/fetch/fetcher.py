@@ -53,10 +53,11 @@ class Fetcher:
         required: bool,
         cancel: threading.Event,
         report: Callable[[Progress], None] | None = None,
+        rank: int = 0,
     ) -> FetchResult:
-        """Block until all files of a set are in place and verified. Raises StageFailed."""
+        """Block until all files of a set are in place and verified; lower ranks come first. Raises StageFailed."""
         assert self._dispatcher is not None, "not started"
-        want = Want(set, required, cancel, report)
+        want = Want(set, required, cancel, report, rank)
         self._dispatcher.board.post(lambda: self._submit(want, files))
         want.ended.wait()
         if want.trouble is not None:

@@ -58,6 +58,8 @@ class Want:
     required: bool
     cancel: threading.Event
     report: Callable[[Progress], None] | None
+    rank: int = 0
+    """Among sets that are as urgent, lower ones come first."""
     jobs: list[Job] = field(default_factory=list)
     specs: dict[str, FileSpec] = field(default_factory=dict)
     """By path."""
@@ -138,9 +140,10 @@ class Job:
         return self.sha256 or self.blob or f"{self.url}@{tag}:{self.size}"
 
     @property
-    def order(self) -> tuple[bool, int, int]:
-        """Required ones first, then big ones, so that the last verification is short."""
-        return (not self.required, -(self.size or 0), self.number)
+    def order(self) -> tuple[bool, int, int, int]:
+        """Required ones first, then set by set; in a set big ones, so that the last verification is short."""
+        rank = min((want.rank for want in self.wants), default=0)
+        return (not self.required, rank, -(self.size or 0), self.number)
 
     def partial(self, root: Path) -> Path:
         final = root / self.path

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from init import selection
 from init.fetch.job import FetchResult, Progress
 from init.lines import size
-from init.plan import ModelsSpec
+from init.plan import ModelsSpec, Plan
 from init.stages.context import Context, Outcome
 
 
@@ -25,9 +26,16 @@ def run(context: Context) -> Outcome:
             verifying=progress.verifying,
         )
 
-    found = context.fetcher.fetch(spec.set, spec.files, spec.required, context.cancel, report)
+    rank = _rank(context.plan, spec.set)
+    found = context.fetcher.fetch(spec.set, spec.files, spec.required, context.cancel, report, rank)
     made = [context.plan.models / file.path for file in spec.files]
     return Outcome(message=summary(found), result={"models": asdict(found)}, made=made)
+
+
+def _rank(plan: Plan, name: str) -> int:
+    """What the user asked for goes first, the latest wish before others; the rest follows in the manifest's order."""
+    added = selection.read(plan.paths.state).added
+    return -1 - added.index(name) if name in added else [spec.set for spec in selection.sets(plan)].index(name)
 
 
 def sentence(progress: Progress) -> str:

@@ -50,6 +50,8 @@ class House:
     stages: list[Stage] = field(default_factory=list)
     services: list[ServiceSpec] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "init.cli")
+    """What Python is given to run `firstlight`."""
 
     def __post_init__(self) -> None:
         names = ("home", "disk", "workspace", "logs", "run")
@@ -84,7 +86,7 @@ class House:
     def start(self, **environ: str) -> subprocess.Popen[bytes]:
         """The runner, as a process; its output goes to `runner.log`."""
         with (self.root / "runner.log").open("ab") as log:
-            argv = [sys.executable, "-m", "init.cli", "run"]
+            argv = [sys.executable, *self.program, "run"]
             return subprocess.Popen(argv, env=self.environ(**environ), stdout=log, stderr=log)
 
     @contextmanager
