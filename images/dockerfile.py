@@ -30,6 +30,7 @@ PACKAGES = (
 """What Firstlight itself needs of the distribution; the same for every image, so that they share the layer."""
 COMPILER = ("build-essential", "python3-dev")
 """What kernels need besides."""
+SSH = ("openssh-server",)
 PARTS = "bake/files/"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 """Certificate authorities, on Debian and Ubuntu."""
@@ -78,7 +79,7 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
 
     image = manifest.image
     digest = lock.digest(image.base)
-    own = [*(COMPILER if manifest.kernels else ()), *image.apt]
+    own = [*(COMPILER if manifest.kernels else ()), *(SSH if manifest.ssh else ()), *image.apt]
     labels = {
         f"{OCI}title": plan.title,
         f"{OCI}version": lock.revision[:12],
@@ -156,4 +157,4 @@ def _secrets(stage: Stage) -> list[str]:
 
 def _ports(plan: Plan) -> list[int]:
     services = [service.port for service in plan.services if service.port is not None]
-    return sorted({plan.jupyter.port, *plan.jupyter.also, plan.portal_port, *services})
+    return sorted({plan.jupyter.port, *plan.jupyter.also, plan.portal_port, *services, *([22] if plan.ssh else [])})

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from images import shipped, specs
 from images.layout import IMAGE, Layout
-from init.plan import JupyterSpec, Need, Plan, ReadySpec, Resource, SelectSpec, ServiceSpec, Spec, Stage
-from manifests import expand
+from init.plan import GpuSpec, JupyterSpec, Need, Plan, ReadySpec, Resource, SelectSpec, ServiceSpec, Spec, Stage
+from manifests import cuda, expand
 from manifests.model import Manifest, Service
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def plan(loaded: Loaded, lock: Lock, layout: Layout = IMAGE) -> Plan:
         ),
         jupyter=JupyterSpec(layout.port(manifest.jupyter.port), [layout.port(port) for port in manifest.jupyter.also]),
         portal_port=layout.port(manifest.portal.port),
+        ssh=manifest.ssh and not layout.local,
         local=layout.local,
     )
 
@@ -81,7 +82,7 @@ def excerpt(plan: Plan, stage: Stage) -> Plan:
 def _stages(loaded: Loaded, lock: Lock) -> list[Stage]:
     manifest = loaded.manifest
     made = specs.Specs(manifest, lock, shipped.origins(loaded))
-    stages = []
+    stages = _gpu(manifest)
     for entry in expand.stages(manifest):
         name = str(entry.where[-1])
         spec, title, consequence = _content(made, entry, name)
@@ -111,6 +112,20 @@ def _stages(loaded: Loaded, lock: Lock) -> list[Stage]:
     sets = manifest.models.sets
     stages.sort(key=lambda stage: stage.kind == "models" and not sets[stage.id.removeprefix("models:")].required)
     return _bakeable(stages)
+
+
+def _gpu(manifest: Manifest) -> list[Stage]:
+    """First of all, whether the machine is one that the image was made for."""
+    release = cuda.release(manifest)
+    if release is None:
+        return []
+    missing = "What runs on the GPU may not start; JupyterLab and all that is set up do not need it."
+    look = GpuSpec(release)
+    return [
+        Stage(
+            "gpu", "gpu", "GPU and driver", [], look, attempts=1, within=90, on_failure="degrade", consequence=missing
+        )
+    ]
 
 
 def _content(made: specs.Specs, entry: expand.StageEntry, name: str) -> tuple[Spec, str, str | None]:

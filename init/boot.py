@@ -4,6 +4,7 @@ look, and starts supervisord again when something kills it: all else hangs on th
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import access, address
+from init import access, address, ssh
 from init.paths import Paths, rescue
 
 POKE_WITHIN = 5.0
@@ -26,6 +27,12 @@ def main(argv: Sequence[str] = ()) -> int:
     """Does not return when all is well. 1: this container cannot start, and why. Raises NoPlan.
 
     A plan that is damaged or of another version is no reason not to start: JupyterLab opens, and the runner tells."""
+    for name in unfilled(os.environ):
+        secret = os.environ.pop(name).strip("{} ").removeprefix("RUNPOD_SECRET_")
+        _refuse(
+            f"{name} is to come from RunPod's secret {secret}, which there is not: it counts as not set",
+            f"make a secret called {secret} in RunPod's console, and start the pod again",
+        )
     paths = rescue(address.text())[1]
     control, etc = paths.control, Path(paths.home, "etc")
     try:
@@ -83,6 +90,11 @@ def keep(command: list[str], sock: Path, token: str) -> int:
             return 0
 
 
+def unfilled(environ: Mapping[str, str]) -> list[str]:
+    """Variables in which RunPod's reference to a secret still stands: anybody could guess such a password."""
+    return [name for name, value in environ.items() if re.fullmatch(r"\{\{ *RUNPOD_SECRET_\w+ *\}\}", value.strip())]
+
+
 def _environment(paths: Paths, environ: Mapping[str, str]) -> dict[str, str]:
     """What all programs here need; whatever the image's author or the platform has set, they are found."""
     given = environ.get("PATH", "").split(os.pathsep)
@@ -93,6 +105,7 @@ def _environment(paths: Paths, environ: Mapping[str, str]) -> dict[str, str]:
         "JUPYTER_CONFIG_PATH": str(Path(paths.home, "etc", "jupyter")),
         "JUPYTER_CONFIG_DIR": str(paths.state / "jupyter"),
         "JUPYTER_RUNTIME_DIR": str(Path(paths.run, "jupyter")),
+        "FIRSTLIGHT_SSH": str(ssh.wanted(environ)).lower(),
         "FIRSTLIGHT_RUN": paths.run,
         "FIRSTLIGHT_STATE": str(paths.state),
     }

@@ -181,6 +181,7 @@ def of(plan: Plan, limits: Mapping[Resource, int] | None = None, weights: Mappin
 
 
 _GUESS: Mapping[str, float] = {
+    "gpu": 1.0,
     "python": 90.0,
     "git": 10.0,
     "nodes": 120.0,

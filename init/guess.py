@@ -11,6 +11,7 @@ from init.plan import GitSpec, KernelSpec, NodesSpec, Plan, PythonSpec, Stage
 Guess = tuple[float, float]
 """Least and most seconds."""
 KINDS: Mapping[str, Guess] = {
+    "gpu": (0.1, 3.0),
     "python": (1.0, 60.0),
     "git": (0.5, 40.0),
     "nodes": (3.0, 300.0),

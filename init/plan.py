@@ -18,7 +18,7 @@ from init.paths import Paths
 
 SCHEMA = "firstlight.plan/1"
 
-Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
+Kind = Literal["gpu", "python", "git", "nodes", "kernel", "models", "command"]
 Resource = Literal["cpu", "net", "disk"]
 
 
@@ -46,6 +46,14 @@ class Code:
     digest: str | None = None
     """SHA-256 over the files of `path`."""
     submodules: bool = False
+
+
+@dataclass(frozen=True)
+class GpuSpec:
+    """Look at the GPU and its driver."""
+
+    cuda: str
+    """The CUDA release that the image was made for, `12.8`."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +177,10 @@ class CommandSpec:
     """SHA-256 by path below `Paths.files`."""
 
 
-Spec = PythonSpec | GitSpec | NodesSpec | KernelSpec | ModelsSpec | CommandSpec
+Spec = GpuSpec | PythonSpec | GitSpec | NodesSpec | KernelSpec | ModelsSpec | CommandSpec
 
 SPECS: Mapping[str, type[Any]] = {
+    "gpu": GpuSpec,
     "python": PythonSpec,
     "git": GitSpec,
     "nodes": NodesSpec,
@@ -256,6 +265,8 @@ class Plan:
     select: SelectSpec = SelectSpec()
     jupyter: JupyterSpec = JupyterSpec()
     portal_port: int = 1111
+    ssh: bool = False
+    """sshd runs on port 22, for whoever has a key."""
     local: bool = False
     """Made by `run --local`: nothing is baked, so stages with `at: build` run at start."""
 

@@ -1,4 +1,4 @@
-"""`firstlight serve ID`: becomes a service's program, or the portal. What supervisord starts.
+"""`firstlight serve ID`: becomes a service's program, the portal, or sshd. What supervisord starts.
 
 The command line comes from the plan and from what the runner found out (a kernel's arguments once it works), not from
 supervisord's configuration: values of the manifest's author never meet supervisord's syntax.
@@ -31,6 +31,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv[0] == "portal":
             return portal(os.environ)
+        if argv[0] == "sshd":
+            return sshd(os.environ)
         plan = address.plan()
     except Complaint as error:
         return _refuse(argv[0], str(error))
@@ -59,6 +61,14 @@ def portal(environ: Mapping[str, str]) -> int:
     }
     config = str(Path(paths.home, "etc", "Caddyfile"))
     return _exec("portal", ["caddy", "run", "--config", config, "--adapter", "caddyfile"], env, "install caddy")
+
+
+def sshd(environ: Mapping[str, str]) -> int:
+    """Become OpenSSH's server. Raises NoPlan, NoKey."""
+    from init import ssh
+
+    words = ssh.serve(rescue(address.text(environ))[1], environ)
+    return _exec("sshd", words, environ, "install openssh-server")
 
 
 def become(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) -> int:

@@ -12,12 +12,13 @@ from manifests.findings import Findings
 from manifests.merge import Path
 from manifests.model import Manifest
 
-STAGE_IDS = frozenset({"models", "nodes", "service", "init", "control"})
+STAGE_IDS = frozenset({"gpu", "models", "nodes", "service", "init", "control"})
 """Not for environments, sources, kernels and commands."""
-SERVICE_IDS = frozenset({"jupyterlab", "portal", "init", "aria2", "supervisord"})
+SERVICE_IDS = frozenset({"jupyterlab", "portal", "init", "aria2", "sshd", "supervisord"})
 """Programs of Firstlight's own."""
 SET_IDS = frozenset({"all", "none", "required"})
 """Words of `MODEL_SETS` and of `needs`."""
+SSH_PORT = 22
 WORKSPACE = frozenset({".firstlight", ".cache"})
 """Folders of the workspace that Firstlight keeps for itself."""
 
@@ -66,6 +67,8 @@ def _ports(manifest: Manifest, found: Findings) -> None:
 def _public(manifest: Manifest) -> Iterator[tuple[Path, int, str]]:
     yield ("jupyter", "port"), manifest.jupyter.port, "JupyterLab (`jupyter.port`)"
     yield ("portal", "port"), manifest.portal.port, "the portal (`portal.port`)"
+    if manifest.ssh:
+        yield ("ssh",), SSH_PORT, "sshd (`ssh`)"
     for index, port in enumerate(manifest.jupyter.also):
         yield ("jupyter", "also", index), port, "JupyterLab (`jupyter.also`)"
     for name, service in manifest.services.items():

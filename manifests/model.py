@@ -449,6 +449,9 @@ class Manifest(Section):
     """JupyterLab."""
     portal: Portal = Portal()
     """The portal."""
+    ssh: Flag = False
+    """sshd on port 22, for the keys in `PUBLIC_KEY` (RunPod) or `SSH_PUBLIC_KEY` (Vast.ai): without one it does not
+    start, and it never asks for a password."""
     deploy: Deploy = Deploy()
     """Where it runs."""
     test: list[Text] = []

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from manifests import expand
+from manifests import cuda, expand
 from manifests.lock import Lock
 from manifests.model import Manifest, ModelSet
 
@@ -54,7 +54,7 @@ def of(manifest: Manifest, lock: Lock) -> Needs:
     return Needs(
         disk=_disk(manifest),
         volume=_volume(dict(zip(chosen, sizes, strict=True))),
-        cuda=_cuda(manifest),
+        cuda=cuda.release(manifest),
         http=_ports(manifest),
         unknown=len({path for found in sizes for path, size in found.items() if size is None}),
     )
@@ -65,9 +65,9 @@ def total(shares: list[Share]) -> int:
     return math.ceil(sum(share.size for share in shares) / 10) * 10
 
 
-def drivers(cuda: str) -> list[str]:
-    """CUDA releases, as drivers report them, that run what was built for `cuda`."""
-    return [version for version in VERSIONS if _numbers(version) >= _numbers(cuda)]
+def drivers(release: str) -> list[str]:
+    """CUDA releases, as drivers report them, that run what was built for this one."""
+    return [version for version in VERSIONS if _numbers(version) >= _numbers(release)]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -101,15 +101,6 @@ def _volume(sets: dict[str, dict[str, int | None]]) -> list[Share]:
         counted |= set(sizes)
         shares.append(Share(name, math.ceil(sum(own) / GB)))
     return [*shares, Share("outputs, compiled wheels", OUTPUTS)]
-
-
-def _cuda(manifest: Manifest) -> str | None:
-    """From the base image's name, and from builds such as `torch==2.11.0+cu128`: the latest counts."""
-    found = re.findall(r"\bcuda:(\d+)\.(\d+)", manifest.image.base)
-    for env in manifest.python.envs.values():
-        for text in [*env.packages, *env.index]:
-            found += re.findall(r"\bcu(\d\d)(\d)\b", text)
-    return ".".join(map(str, max((int(major), int(minor)) for major, minor in found))) if found else None
 
 
 def _ports(manifest: Manifest) -> list[int]:

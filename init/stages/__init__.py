@@ -27,6 +27,6 @@ class Handler:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    kind: Handler(f"init.stages.{kind}") for kind in ("python", "git", "nodes", "kernel", "models", "command")
+    kind: Handler(f"init.stages.{kind}") for kind in ("gpu", "python", "git", "nodes", "kernel", "models", "command")
 }
 """Modules are imported when first used: a runner without models never loads what fetches them."""

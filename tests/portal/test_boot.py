@@ -398,3 +398,12 @@ def test_boot_with_an_unusable_workspace_goes_on(tmp_path: Path) -> None:
     assert "nothing will outlive this container" in done.stderr
     assert "so the next start has another one" in done.stderr
     assert "supervisord is not there" in done.stderr, "it got as far as that"
+
+
+def test_a_secret_that_does_not_exist_is_no_password(tmp_path: Path) -> None:
+    made = house.build(tmp_path, tmp_path)
+    done = boot(made, JUPYTER_PASSWORD="{{ RUNPOD_SECRET_door }}", HF_TOKEN="{{RUNPOD_SECRET_hub}}", OTHER="{{ x }}")
+    assert "JUPYTER_PASSWORD is to come from RunPod's secret door, which there is not" in done.stderr
+    assert "make a secret called hub in RunPod's console" in done.stderr and "OTHER" not in done.stderr
+    token = (made.run / "token").read_text()
+    assert "RUNPOD" not in token and len(token) > 20

@@ -114,7 +114,7 @@ def test_one_time_only() -> None:
 
 def test_what_the_container_says_about_itself() -> None:
     text = dockerfile("full")
-    assert "EXPOSE 1112 8188 8189 8888 18188" in text
+    assert "EXPOSE 22 1112 8188 8189 8888 18188" in text
     assert 'ENTRYPOINT ["/usr/bin/tini", "--", "/opt/firstlight/bin/firstlight", "boot"]' in text
     assert "HEALTHCHECK" in text and '"/opt/firstlight/bin/firstlight", "health"' in text
     assert "STOPSIGNAL SIGTERM" in text

@@ -63,6 +63,7 @@ def test_hostile_values_survive_the_file(tmp_path: Path) -> None:
 
 def test_stages_of_everything(full: Plan) -> None:
     assert [(stage.id, stage.kind, stage.uses) for stage in full.stages] == [
+        ("gpu", "gpu", "cpu"),
         ("app", "python", "disk"),
         ("notes", "python", "disk"),
         ("studio", "git", "net"),

@@ -8,14 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from init.kernel import gpu
+from init.failure import StageFailed
+from init.kernel import driver, gpu
+from init.kernel.driver import Driver, Gpu
+from init.plan import GpuSpec, Stage
+from init.stages.gpu import judge
+from tests.runner.support import House, command
 from tests.stages.bench import write
+from tests.waiting import until
 
+GPUS = (Gpu("NVIDIA L4", 24 << 30),)
 DRIVER = """
+#include <string.h>
 static int major[] = {9, 8, 8}, minor[] = {0, 9, 9};
 int cuInit(unsigned flags) { return FAILS; }
 int cuDeviceGetCount(int *count) { *count = 3; return 0; }
 int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
+int cuDriverGetVersion(int *version) { *version = 12040; return 0; }
+int cuDeviceGetName(char *name, int length, int device) {
+    strncpy(name, device ? "NVIDIA L4" : "NVIDIA H100", length);
+    return 0;
+}
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (device ? 24ul : 80ul) << 30; return 0; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
     *value = attribute == 75 ? major[device] : attribute == 76 ? minor[device] : -1;
     return 0;
@@ -23,7 +37,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 """
 
 
-def driver(folder: Path, fails: int) -> dict[str, str]:
+def library(folder: Path, fails: int) -> dict[str, str]:
     write(folder, {"driver.c": DRIVER})
     words = ["gcc", "-shared", "-fPIC", f"-DFAILS={fails}", "-o", "libcuda.so.1", "driver.c"]
     subprocess.run(words, cwd=folder, check=True)
@@ -31,11 +45,11 @@ def driver(folder: Path, fails: int) -> dict[str, str]:
 
 
 def test_the_driver_is_asked(tmp_path: Path) -> None:
-    assert gpu.capabilities(driver(tmp_path, fails=0)) == ["9.0", "8.9"]
+    assert gpu.capabilities(library(tmp_path, fails=0)) == ["9.0", "8.9"]
 
 
 def test_nvidia_smi_answers_where_the_driver_does_not(tmp_path: Path) -> None:
-    environ = driver(tmp_path, fails=100)
+    environ = library(tmp_path, fails=100)
     tool = write(tmp_path / "bin", {"nvidia-smi": "#!/bin/sh\necho 12.0\necho 12.0\n"}) / "nvidia-smi"
     tool.chmod(0o755)
     assert gpu.capabilities({**environ, "PATH": f"{tool.parent}:/usr/bin:/bin"}) == ["12.0"]
@@ -45,5 +59,52 @@ def test_nvidia_smi_answers_where_the_driver_does_not(tmp_path: Path) -> None:
 def test_what_is_no_answer_is_no_gpu(tmp_path: Path, script: str) -> None:
     tool = write(tmp_path / "bin", {"nvidia-smi": f"#!/bin/sh\n{script}\n"}) / "nvidia-smi"
     tool.chmod(0o755)
-    environ = driver(tmp_path, fails=100)
+    environ = library(tmp_path, fails=100)
     assert gpu.capabilities({**environ, "PATH": f"{tool.parent}:/usr/bin:/bin"}) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "cuda", "said"),
+    [
+        (None, "12.8", "no NVIDIA driver answers in this container"),
+        (Driver("11.8", GPUS), "12.8", "the driver is too old: it supports CUDA 11.8, and this image needs 12.8"),
+        (Driver("12.8", ()), "12.8", "the driver answers and shows no GPU"),
+        (Driver("12.4", GPUS), "12.8", "the driver supports CUDA 12.4, and this image was made for 12.8: most of it"),
+    ],
+)
+def test_a_machine_that_does_not_fit_is_said_to_be_so(found: Driver | None, cuda: str, said: str) -> None:
+    with pytest.raises(StageFailed) as failed:
+        judge(found, cuda)
+    assert failed.value.message.startswith(said)
+    assert failed.value.hint and not failed.value.retry
+
+
+@pytest.mark.parametrize("cuda", ["12.8", "13.0", "13.2"])
+def test_a_driver_runs_what_is_older(cuda: str) -> None:
+    judge(Driver(cuda, GPUS), "12.8")
+
+
+def test_the_driver_tells_what_it_supports(tmp_path: Path) -> None:
+    found = driver.driver(library(tmp_path, fails=0))
+    assert found == Driver("12.4", (Gpu("NVIDIA H100", 80 << 30), *[Gpu("NVIDIA L4", 24 << 30)] * 2))
+    assert driver.driver({"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": "/nonexistent"}) is None
+    (tmp_path / "broken").mkdir()
+    assert driver.driver(library(tmp_path / "broken", fails=100)) == Driver("12.4", ())
+
+
+def test_a_start_on_a_machine_that_does_not_fit(tmp_path: Path) -> None:
+    """JupyterLab's machine goes on without; the state says what is wrong, what it means and what to do."""
+    stage = Stage(
+        "gpu", "gpu", "GPU", [], GpuSpec("12.8"), attempts=1, on_failure="degrade", consequence="No pictures."
+    )
+    house = House(tmp_path / "house", [stage, command("after", "true", "gpu")])
+    with house.running(LD_LIBRARY_PATH="/nonexistent", PATH=os.environ["PATH"]):
+        house.until({"gpu": "degraded", "after": "done"})
+    shown = house.stage("gpu")
+    assert "no NVIDIA driver answers in this container" in shown.message and "--gpus all" in shown.message
+    assert (shown.consequence, shown.repair) == ("No pictures.", "firstlight retry gpu")
+    with house.running(**library(tmp_path, fails=0)):
+        house.until({"gpu": "degraded"})
+        until(
+            lambda: "the driver supports CUDA 12.4" in house.stage("gpu").message, what="another machine is looked at"
+        )

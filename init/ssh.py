@@ -1,0 +1,87 @@
+"""`firstlight serve sshd`: becomes OpenSSH's server, for the keys that a platform or the user gave.
+
+Passwords are never asked for. RunPod gives `PUBLIC_KEY`, Vast.ai `SSH_PUBLIC_KEY`; without either it does not start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from init import access
+from init.complaint import Complaint
+from init.paths import Paths
+
+GIVEN = ("PUBLIC_KEY", "SSH_PUBLIC_KEY")
+SERVER = "/usr/sbin/sshd"
+KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]+( .*)?")
+PORT = 22
+OPTIONS = """\
+Port {port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys .ssh/authorized_keys
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+PidFile none
+PrintMotd no
+ClientAliveInterval 60
+Subsystem sftp internal-sftp
+"""
+
+
+class NoKey(Complaint):
+    """No key can be made or kept; the text says why."""
+
+
+def keys(environ: Mapping[str, str]) -> list[str]:
+    """Public keys, as lines of `authorized_keys`; what is none is passed over."""
+    lines = [line.strip() for name in GIVEN for line in environ.get(name, "").splitlines()]
+    return list(dict.fromkeys(line for line in lines if KEY.fullmatch(line)))
+
+
+def wanted(environ: Mapping[str, str]) -> bool:
+    return bool(keys(environ)) and os.access(SERVER, os.X_OK)
+
+
+def config(folder: Path, environ: Mapping[str, str], port: int = PORT) -> str:
+    """sshd's configuration: sessions see the container's environment, without what opens JupyterLab and the portal."""
+    seen = {
+        name: value
+        for name, value in environ.items()
+        if name not in (*access.PRIVATE, *GIVEN)
+        and not name.startswith("SUPERVISOR_")
+        and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+        and value.isprintable()
+        and not set(value) & set('"\\')
+    }
+    told = " ".join(f'{name}="{value}"' for name, value in sorted(seen.items()))
+    return OPTIONS.format(port=port, folder=folder) + f"SetEnv {told}\n"
+
+
+def serve(paths: Paths, environ: Mapping[str, str]) -> list[str]:
+    """Write what sshd reads; the words that start it. Raises NoKey."""
+    import subprocess
+
+    folder = Path(paths.run, "ssh")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        for name, text in (
+            ("authorized_keys", "\n".join(keys(environ)) + "\n"),
+            ("sshd_config", config(folder, environ)),
+        ):
+            part = folder / f"{name}.new"
+            part.touch(mode=0o600)
+            part.write_text(text, encoding="utf-8")
+            part.replace(folder / name)
+        if not (folder / "host_key").exists():
+            make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "firstlight", "-f", str(folder / "host_key")]
+            subprocess.run(make, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoKey(f"what sshd needs cannot be written to {folder}: {error}") from None
+    return [SERVER, "-D", "-e", "-f", str(folder / "sshd_config")]
