@@ -61,7 +61,7 @@ test: .venv/image-tests ## run the whole test suite, with Docker; with IMAGE, th
 else
 test: .venv/tests
 	@tests/machine.sh
-	@$(BIN)/python -u -m pytest $(TESTS)
+	@$(BIN)/python -u -m pytest $(if $(TESTS),$(TESTS),-n 2 --dist loadgroup --no-loadscope-reorder)
 endif
 
 push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests
@@ -100,8 +100,9 @@ requirements: setup ## pin what pyproject.toml asks for, with hashes
 	UV_NATIVE_TLS=1 $(BIN)/uv pip compile "$$@" pyproject.toml --group image-test -c requirements-dev.txt \
 		-o requirements-image-tests.txt
 
-docs: setup ## write manifests/schema.json and docs/manifest.md from the model
+docs: setup ## write manifests/schema.json, docs/manifest.md and the tables of model sets
 	@$(BIN)/python -m manifests.reference
+	@$(BIN)/python -m manifests.catalog
 
 clean: ## remove what was made here: .venv, build, .demo, .cache
 	@rm -rf .venv build .demo .cache .mypy_cache .ruff_cache

@@ -8,7 +8,7 @@ from manifests.model import Manifest
 
 
 def release(manifest: Manifest) -> str | None:
-    """`12.8`: the latest that its base image's name (`cuda:12.8.1-…`) or a package's build (`+cu128`) says.
+    """`12.8`: the latest that the base image's name (`cuda:12.8.1-…`), a package's build (`+cu128`) or a toolkit says.
 
     None: no GPU is needed.
     """
@@ -16,4 +16,5 @@ def release(manifest: Manifest) -> str | None:
     for env in manifest.python.envs.values():
         for text in [*env.packages, *env.index]:
             found += re.findall(r"\bcu(\d\d)(\d)\b", text)
+            found += re.findall(r"^cuda-toolkit\b.*==(\d+)\.(\d+)", text)
     return ".".join(map(str, max((int(major), int(minor)) for major, minor in found))) if found else None

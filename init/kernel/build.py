@@ -10,7 +10,7 @@ from pathlib import Path
 
 from init import memory
 from init.failure import StageFailed
-from init.kernel.key import cuda_home
+from init.kernel import toolkit
 from init.plan import KernelSpec
 from init.process import OutOfMemory, gist
 from init.stages import uv
@@ -117,13 +117,5 @@ def _toolkit(context: Context, environment: Environment, arch: Sequence[str]) ->
         return {}
     # Projects split the list on `;` only: a blank would make one unknown entry of it.
     env = {"TORCH_CUDA_ARCH_LIST": ";".join(arch)}
-    home = cuda_home(context.environ)
-    if home is None:
-        return env
-    path = environment.guards()["PATH"]
-    env |= {"CUDA_HOME": str(home), "PATH": f"{path}:{home / 'bin'}"}
-    if (home / "lib64" / "stubs").is_dir():
-        # Where there is no driver (an image build), libcuda is linked against its stub.
-        libraries = [context.environ.get("LIBRARY_PATH", ""), str(home / "lib64" / "stubs")]
-        env["LIBRARY_PATH"] = ":".join(part for part in libraries if part)
-    return env
+    links = Path(context.plan.paths.disk, "cache", "cuda")
+    return env | toolkit.variables(context.environ, environment.packages, environment.guards()["PATH"], links)

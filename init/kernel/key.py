@@ -6,12 +6,11 @@ import hashlib
 import json
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from init.kernel import toolkit
 from init.plan import KernelSpec
 from init.stages.environment import Environment
 
@@ -64,7 +63,7 @@ def make(
         cxx11_abi=torch["abi"],
         cuda=torch["cuda"].partition(".")[0],
         arch=";".join(arch),
-        nvcc=nvcc_release(environ) if arch else "",
+        nvcc=toolkit.release(environ, environment.packages) if arch else "",
         flags=json.dumps(flags, sort_keys=True),
     )
 
@@ -79,29 +78,6 @@ def torch_facts(packages: Path) -> dict[str, str]:
         "cuda": _first(r"^cuda\b[^=]*=\s*['\"]([^'\"]+)", version),
         "abi": _first(r"_GLIBCXX_USE_CXX11_ABI=(\d)", cmake),
     }
-
-
-def cuda_home(environ: Mapping[str, str]) -> Path | None:
-    """The CUDA toolkit's folder; None when there is none."""
-    for name in ("CUDA_HOME", "CUDA_PATH"):
-        if environ.get(name) and Path(environ[name], "bin", "nvcc").is_file():
-            return Path(environ[name])
-    if Path("/usr/local/cuda/bin/nvcc").is_file():
-        return Path("/usr/local/cuda")
-    found = shutil.which("nvcc", path=environ.get("PATH"))
-    return Path(found).resolve().parent.parent if found else None
-
-
-def nvcc_release(environ: Mapping[str, str]) -> str:
-    home = cuda_home(environ)
-    if home is None:
-        return ""
-    try:
-        words = [str(home / "bin" / "nvcc"), "--version"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return _first(r"release (\d+\.\d+)", done.stdout)
 
 
 def _text(file: Path) -> str:

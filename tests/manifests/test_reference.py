@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from manifests import load, reference, values
+from manifests import catalog, load, lock, reference, values
 from manifests.problems import Place, Problem
 
 SCHEMA = json.loads(reference.schema_text())
@@ -21,6 +21,14 @@ def test_the_committed_files_are_up_to_date() -> None:
     again = "run `python -m manifests.reference`"
     assert reference.SCHEMA_FILE.read_text(encoding="utf-8") == reference.schema_text(), again
     assert reference.PAGE_FILE.read_text(encoding="utf-8") == reference.reference_page(), again
+    for file, text in catalog.pages():
+        assert file.read_text(encoding="utf-8") == text, "run `make docs`"
+
+
+def test_a_page_without_a_place_for_the_table_is_refused() -> None:
+    loaded = load.load("demo")
+    with pytest.raises(ValueError, match="no place for the table: <!-- sets"):
+        catalog.filled("# Page", loaded.manifest, lock.read(loaded))
 
 
 def test_every_key_is_documented() -> None:
@@ -29,11 +37,22 @@ def test_every_key_is_documented() -> None:
     assert not [row for row in rows if row.rstrip().endswith("|  |")]
 
 
+class Tagged(yaml.SafeLoader):
+    """An editor's YAML: it looks through the tag `!reset`."""
+
+
+Tagged.add_multi_constructor("!reset", lambda loader, _, node: PLAIN[type(node)](loader, node))
+PLAIN: dict[type, Any] = {
+    yaml.MappingNode: yaml.SafeLoader.construct_mapping,
+    yaml.SequenceNode: yaml.SafeLoader.construct_sequence,
+}
+
+
 @pytest.mark.parametrize("file", sorted(load.FOLDER.glob("*.yaml")), ids=lambda file: str(file.stem))
 def test_manifests_name_the_schema_and_fit_it(file: Any) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=schema.json\n")
-    assert misfits(yaml.safe_load(text), SCHEMA) == []
+    assert misfits(yaml.load(text, Tagged), SCHEMA) == []
 
 
 def test_the_schema_sees_mistakes() -> None:
