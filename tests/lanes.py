@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-ROOMS = ("tests/days/", "tests/engine/", "tests/images/")
-"""Where everything builds or runs images."""
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
+DOCKER = (
+    "tests/days/",
+    "tests/engine/",
+    "tests/images/",
+    "tests/panel/test_demo.py",
+    "tests/rendering/test_dockerfile.py",
+)
+"""What builds or runs images."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    files = {item.nodeid: item.nodeid.partition("::")[0] for item in items}
-    docker = {files[item.nodeid] for item in items if "docker" in getattr(item, "fixturenames", ())}
-    for item in items:
-        file = files[item.nodeid]
-        lane = "docker" if file in docker or file.startswith(ROOMS) else file
-        item.add_marker(pytest.mark.xdist_group(lane))
+def lane(nodeid: str) -> str:
+    return "docker" if nodeid.startswith(DOCKER) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return lane(nodeid)
+
+    return Lanes(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two workers that build the same image would be in each other's way."""
+    astray = {item.nodeid.partition("::")[0] for item in items if "docker" in getattr(item, "fixturenames", ())}
+    astray = {file for file in astray if not file.startswith(DOCKER)}
+    if astray:
+        raise pytest.UsageError(f"these use Docker and are not named in tests/lanes.py: {', '.join(sorted(astray))}")

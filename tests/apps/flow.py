@@ -1,0 +1,61 @@
+"""What a user of ComfyUI's image sees happen, whatever ComfyUI is."""
+
+from __future__ import annotations
+
+import subprocess
+import zlib
+from pathlib import Path
+
+from tests.apps.studio import FILES, Studio
+from tests.portal.browser import HTML, ask, bearer
+from tests.waiting import until
+
+
+def follow(studio: Studio, within: float) -> Path:
+    """JupyterLab first, the app with what works, an image over the API, a model without a restart. Gives the image."""
+    studio.hub.fault("stall", server="cdn")
+    lab = studio.port("JupyterLab")
+    until(lambda: ask(lab, "/lab", bearer(studio.token)).status == 200, 60, what="JupyterLab")
+    assert studio.state().services[0].state == "waiting"
+    holding = ask(studio.port("ComfyUI"), "/", {**HTML, **bearer(studio.token)})
+    assert (holding.status, 'data-page="holding"' in holding.text) == (503, True)
+    studio.hub.clear()
+
+    studio.ready(within)
+    assert studio.stage("sageattention").state == "degraded"
+    assert studio.stage("sageattention").consequence == "ComfyUI runs with PyTorch attention; videos take longer."
+    nodes = studio.stage("nodes")
+    assert nodes.state == "degraded" and nodes.repair == "firstlight retry nodes"
+    assert "Broken workflows do not load." in (nodes.consequence or "")
+    assert "greedy" in nodes.message or "Greedy workflows do not load." in (nodes.consequence or "")
+    (installed,) = (studio.root / "disk").rglob("custom_nodes/plain/installed")
+    assert installed.read_text() == "by install.py"
+
+    assert studio.ask("/system_stats", token=False).status == 401
+    assert studio.ask("/system_stats").status == 200
+    image = studio.image()
+    assert colours(image) > 1000, "an image, and not one of a single colour"
+    assert image.is_relative_to(studio.workspace)
+
+    assert studio.ask("/models/loras").json == []
+    command = studio.root / "home" / "bin" / "firstlight"
+    subprocess.run([command, "models", "add", "later"], check=True, capture_output=True)
+    until(lambda: studio.stage("models:later").state == "done", 60, what="the LoRA")
+    assert studio.ask("/models/loras").json == ["later.safetensors"], "seen without a restart"
+    there = {
+        file.relative_to(studio.workspace / "models").as_posix()
+        for file in studio.workspace.glob("models/*/*.safetensors")
+    }
+    assert there == {*FILES, "loras/later.safetensors"}
+    return image
+
+
+def colours(image: Path) -> int:
+    """Different bytes in a row's worth of pixels: about how much there is to see in a PNG."""
+    data, parts, at = image.read_bytes(), b"", 8
+    while at < len(data):
+        size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        parts += data[at + 8 : at + 8 + size] if kind == b"IDAT" else b""
+        at += 12 + size
+    raw = zlib.decompress(parts)
+    return len({raw[start : start + 3] for start in range(1, len(raw) - 3, 3)})
