@@ -14,7 +14,7 @@ override BASE := $(value BASE)
 export IMAGE REGISTRY BASE
 $(foreach name,IMAGE REGISTRY BASE,$(if $(filter -%,$($(name))),$(error $(name) must not begin with `-`)))
 
-.PHONY: help setup demo check lock render build test push build-and-push run doctor bench lint format requirements docs clean
+.PHONY: help setup demo check lock render build test push build-and-push run doctor prove bench lint format requirements docs clean
 .PHONY: needs-IMAGE needs-REGISTRY
 
 help: ## this list
@@ -61,7 +61,7 @@ test: .venv/image-tests ## run the whole test suite, with Docker; with IMAGE, th
 else
 test: .venv/tests
 	@tests/machine.sh
-	@$(BIN)/python -u -m pytest $(if $(TESTS),$(TESTS),-n 2 --dist loadscope --no-loadscope-reorder)
+	@$(BIN)/python -u -m pytest $(TESTS)
 endif
 
 push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests
@@ -79,6 +79,10 @@ run: setup needs-IMAGE ## start IMAGE and print its address
 
 doctor: setup ## say what this machine lacks
 	@$(BUILDKIT) doctor
+
+prove: .venv/tests ## the apps themselves, where their sources can be fetched: gigabytes, and a while
+	@tests/machine.sh
+	@$(BIN)/python -u -m pytest -s tests/apps/prove_*.py
 
 bench: .venv/tests ## measure, and write docs/benchmarks.md
 	@tests/machine.sh

@@ -18,7 +18,7 @@ def below(value: str) -> str:
     path = PurePosixPath(value)
     if not value:
         raise ValueError(f"{value!r} is no path\nname a file or a folder")
-    if any(unicodedata.category(character) in _UNNAMEABLE for character in value):
+    if not value.isprintable() and any(unicodedata.category(character) in _UNNAMEABLE for character in value):
         raise ValueError(f"the path {value!r} holds a control character\nwrite it without")
     if "\\" in value:
         raise ValueError(f"the path {value!r} holds a backslash\nseparate folders with `/`")

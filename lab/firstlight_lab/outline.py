@@ -112,12 +112,14 @@ def _row(item: Mapping[str, Any], now: float) -> Row:
     started, ended = _number(item.get("started")), _number(item.get("ended") or item.get("ready_at"))
     if started is not None and (ended is not None or state in ACTIVE):
         words.append(span(max(0.0, (now if ended is None else ended) - started)))
-    if state in ACTIVE and done is not None:
+    message = _text(item.get("message"))
+    # The runner's sentence begins with the bytes, where it has any.
+    if state in ACTIVE and done is not None and f" of {size(total or 0)}" not in message:
         words.append(size(done) + (f" of {size(total)}" if total else ""))
         words += [f"{size(rate)}/s"] if rate else []
     if waits := ", ".join(_text(each) for each in _list(item.get("waits_for"))):
         words.append(_text(f"waits for {waits}"))
-    words += [_text(item.get("message"))]
+    words += [message]
     repair = _text(item.get("repair"))
     notes = (_text(item.get("consequence")), f"to repair: {repair}" if repair else "")
     share = _share(done, total) if state in ACTIVE else None

@@ -93,9 +93,10 @@ function item(stage) {
   line.append(mark, element("span", "name", stage.title || stage.id), element("span", "amount", amount(stage)));
   const detail = element("div", "detail");
   if (ACTIVE.includes(stage.state) && stage.bytes_total) detail.append(bar(stage.bytes_done || 0, stage.bytes_total));
-  const rate = stage.state === "running" && stage.rate_bps ? size(stage.rate_bps) + "/s" : "";
   // The bytes stand on the right already.
   const message = stage.message.replace(/^[\d.]+ ?[kMGT]?B of [\d.]+ ?[kMGT]?B(, )?/, "");
+  const going = stage.state === "running" && stage.rate_bps && !message.includes("/s");
+  const rate = going ? size(stage.rate_bps) + "/s" : "";
   const text = [message, rate].filter(Boolean).join(" · ");
   if (text && !TROUBLE.includes(stage.state)) {
     const said = element("div", "message");

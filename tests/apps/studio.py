@@ -149,9 +149,11 @@ def studio(
     cpu: bool,
     environ: Mapping[str, str],
 ) -> Iterator[Studio]:
-    """`run --local` of the image's manifest with these contents. `comfyui`: a git repository with ComfyUI; without it
-    the files of `app`. `wants`: what stands for PLAIN and GREEDY in
-    nodes' requirements. At its end nothing runs any more."""
+    """`run --local` of the image's manifest with these contents.
+
+    `comfyui`: a folder with ComfyUI's files; without it the files of `app`. `wants`: what stands for PLAIN and
+    GREEDY in nodes' requirements. At its end nothing runs any more.
+    """
     for number, file in enumerate(FILES):
         hub.hub(REPO, file, weights.safetensors(weights.autoencoder(file.split("_")[-1].split(".")[0]), number))
     hub.hub(REPO, "loras/later.safetensors", weights.safetensors({"lora": (64, 64)}, 9))
@@ -188,8 +190,5 @@ def studio(
 
 
 def _source(remotes: Repositories, comfyui: Path | None, app: Mapping[str, str]) -> str:
-    if comfyui is None:
-        remotes.commit("comfyui", dict(app))
-    else:
-        shutil.copytree(comfyui, remotes.folder / "comfyui")
+    remotes.commit("comfyui", dict(app), folder=comfyui)
     return remotes.smart("comfyui")

@@ -40,6 +40,22 @@ def test_notebooks_run_in_the_manifest_s_environments_only(container: Machine, j
     assert set(said["kernelspecs"]) <= set(kernels), "JupyterLab's own environment is none of them"
 
 
+def test_the_notebook_kernel_has_what_is_promised(container: Machine) -> None:
+    python = "/opt/envs/notebook/bin/python"
+    container.run(python, "-c", "import ipywidgets, matplotlib, notebook, pandas; from firstlight_lab import progress")
+
+
+def test_the_file_browser_reaches_everything(container: Machine, jupyter: int) -> None:
+    for folder in ("workspace", "opt", "var/log/supervisor"):
+        answer = container.get(jupyter, f"/api/contents/{folder}", headers=container.bearer())
+        assert (answer.status, json.loads(answer.body)["type"]) == (200, "directory")
+    page = container.get(jupyter, "/lab", headers=container.bearer()).body
+    told = json.loads(
+        re.findall(r'<script id="jupyter-config-data" type="application/json">(.*?)</script>', page, re.S)[0]
+    )
+    assert (told["serverRoot"], told["preferredPath"]) == ("/", "workspace")
+
+
 @pytest.mark.boot_log(allow=[r" 403 POST /api/contents ", "'_xsrf' argument missing from POST"])
 def test_xsrf_is_checked(container: Machine, jupyter: int) -> None:
     login = container.get(jupyter, "/login")

@@ -64,6 +64,15 @@ def place(tmp_path: Any) -> Place:
     return Place(tmp_path / "place")
 
 
+def test_bytes_are_said_once(place: Place) -> None:
+    said = "2.5 GB of 10.0 GB, 312 MB/s, 3 files left"
+    running = stage("models:big", "running", bytes_done=2_500_000_000, bytes_total=10**10, rate_bps=312e6, message=said)
+    write(place, stages=[running])
+    with place.runner():
+        shown = text(place)
+    assert f"running    {said}" in shown
+
+
 def test_plain_text_without_ipywidgets(place: Place) -> None:
     write(place, **LATER)
     with place.runner():

@@ -26,6 +26,6 @@ def cases() -> Iterator[tuple[Callable[[float], str], float, str]]:
                 yield function, value, text
 
 
-@pytest.mark.parametrize(("say", "value", "text"), cases())
+@pytest.mark.parametrize(("say", "value", "text"), list(cases()))
 def test_words(say: Callable[[float], str], value: float, text: str) -> None:
     assert say(value) == text

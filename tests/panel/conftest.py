@@ -95,6 +95,7 @@ def _use(page: Page, theme: str) -> None:
     light = str(theme == "Light").lower()
     page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
     page.locator("#modal-command-palette").wait_for(state="hidden")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
     page.wait_for_function(
         "colour => getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim() === colour",
         arg=scenes.PAPER[theme.lower()],

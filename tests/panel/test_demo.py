@@ -102,7 +102,7 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     sketches, paintings, mural = (rows[f"models:{name}"] for name in ("sketches", "paintings", "mural"))
     expect(paintings).to_have_attribute("data-look", "error", timeout=60_000)
     expect(paintings).to_contain_text("The wall shows the sketches only")
-    expect(paintings).to_contain_text(f"accept the licence at {own_hub.url}/{REPO}")
+    expect(paintings).to_contain_text(f"accept the licence at {own_hub.url.removeprefix('http://')}/{REPO}")
     own_hub.limit(None)
     expect(head).to_contain_text("Lightbox runs without Four paintings", timeout=120_000)
     expect(sketches).to_have_attribute("data-look", "done")

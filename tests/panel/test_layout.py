@@ -103,6 +103,19 @@ def test_nothing_moves_while_numbers_change(scene: Scene, page: Page) -> None:
         assert boxes(panel) == before, words
 
 
+def test_an_unfolded_row_keeps_its_line_while_it_runs(scene: Scene, page: Page) -> None:
+    panel = scene.open(page)
+    panel.widen(250)
+    line = panel.row("models:sketches").locator(".fl-line")
+    line.click()
+    heights = set()
+    for have, rate in ((900_000, None), (48_000_000, 9.9e6), (71_900_000, 123.4e6)):
+        scene.place.write(**settle(start(), **{"models:sketches": {"bytes_done": have, "rate_bps": rate}}))
+        expect(panel.row("models:sketches").locator(".fl-value")).to_have_text(f"{min(99, round(have / 720_000))} %")
+        heights.add(line.evaluate("each => each.getBoundingClientRect().height"))
+    assert len(heights) == 1
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_sticks_out(scene: Scene, page: Page, width: int) -> None:
     panel = scene.open(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -79,14 +80,21 @@ class Repositories:
         return f"{self.address}/dumb/{name}"
 
     def commit(
-        self, name: str, files: Mapping[str, str | None], tag: str | None = None, submodule: str | None = None
+        self,
+        name: str,
+        files: Mapping[str, str | None],
+        tag: str | None = None,
+        submodule: str | None = None,
+        folder: Path | None = None,
     ) -> str:
-        """A further commit on `main` (None removes a file); its hash."""
+        """A further commit on `main` (None removes a file), with all files of `folder` too; its hash."""
         bare, work = self.folder / name, self.folder / f".{name}.work"
         if not bare.exists():
             git("init", "-q", "--bare", "-b", "main", str(bare))
             git("clone", "-q", str(bare), str(work))
             git("checkout", "-q", "-B", "main", cwd=work)
+        if folder is not None:
+            shutil.copytree(folder, work, dirs_exist_ok=True)
         for path in [path for path, text in files.items() if text is None]:
             (work / path).unlink()
         write(work, {path: text for path, text in files.items() if text is not None})

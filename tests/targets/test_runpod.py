@@ -41,7 +41,7 @@ def refused(loaded: Loaded, platform: RunPod, **options: Any) -> Trouble:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["comfyui-wan22", "visomaster", "demo"])
+@pytest.mark.parametrize("name", load.names())
 def test_every_image_s_template_is_what_runpod_takes(
     name: str, platform: RunPod, capsys: pytest.CaptureFixture[str]
 ) -> None:
