@@ -80,7 +80,9 @@ class Sets:
         for stage in self._plan.stages:
             if not isinstance(spec := stage.spec, ModelsSpec):
                 continue
-            sizes = [file.size for file in spec.files]
+            # What the lock does not know, the hub has told for those that are fetched.
+            told = {file.path: file.bytes_total for file in here.get(spec.set, [])}
+            sizes = [told.get(file.path) if file.size is None else file.size for file in spec.files]
             shown = SetState(
                 name=spec.set,
                 stage=stage.id,

@@ -36,7 +36,7 @@ def follow(studio: Studio, within: float) -> Path:
     assert studio.ask("/system_stats", token=False).status == 401
     assert studio.ask("/system_stats").status == 200
     image = studio.image()
-    assert colours(image) > 1000, "an image, and not one of a single colour"
+    assert colours(image) > 100, "an image, and not one of a single colour"
     assert image.is_relative_to(studio.workspace)
 
     assert studio.ask("/models/loras").json == []

@@ -7,15 +7,18 @@ FIRSTLIGHT_COMFYUI_REF a commit in it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.apps.flow import follow
 from tests.apps.studio import studio
 from tests.origin import Origin
-from tests.panel.conftest import PICTURES
+from tests.panel.browsers import chromium
+from tests.panel.conftest import photograph
 from tests.stages.repositories import git
 
 REPOSITORY = os.environ.get("FIRSTLIGHT_COMFYUI", "https://github.com/Comfy-Org/ComfyUI")
@@ -41,10 +44,18 @@ def test_comfyui_itself_makes_an_image(tmp_path: Path, origin: Origin) -> None:
         cpu=True,
         environ={"UV_HTTP_TIMEOUT": "300"},
     ) as found:
-        image = follow(found, within=2400)
+        follow(found, within=2400)
         stats = found.ask("/system_stats").json
-        print(stats["system"]["comfyui_version"], stats["system"]["pytorch_version"], image)
+        print(stats["system"]["comfyui_version"], stats["system"]["pytorch_version"])
         assert stats["system"]["pytorch_version"].startswith("2.9.1"), "no node has moved it"
         assert "--cpu" in stats["system"]["argv"] and "--use-sage-attention" not in stats["system"]["argv"]
-        if os.environ.get("FIRSTLIGHT_PICTURES"):
-            shutil.copy(image, PICTURES / "comfyui-untrained.png")
+        with chromium() as browser:
+            page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+            page.goto(f"http://localhost:{found.port('JupyterLab')}/lab?token={found.token}")
+            panel = page.locator(".fl-headline")
+            expect(panel).to_contain_text("ComfyUI runs without", timeout=90_000)
+            photograph(page, "comfyui-jupyterlab-light")
+            page.goto(f"http://localhost:{found.port('ComfyUI')}/?token={found.token}")
+            expect(page.locator("canvas").first).to_be_visible(timeout=90_000)
+            expect(page).to_have_title(re.compile("ComfyUI"))
+            photograph(page, "comfyui-dark")

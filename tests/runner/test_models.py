@@ -172,6 +172,22 @@ def test_after_a_crash_of_the_machine_what_was_not_on_the_disk_is_read_again(tmp
     assert origin.sent("org/repo/base/0.bin") == sent > 0
 
 
+def test_a_set_whose_sizes_the_lock_does_not_know_is_whole_in_the_end(tmp_path: Path, origin: Origin) -> None:
+    stage = models(origin, "new", default=True)
+    assert isinstance(stage.spec, ModelsSpec)
+    files = [replace(file, size=None, sha256=None) for file in stage.spec.files]
+    house = House(tmp_path, [replace(stage, spec=replace(stage.spec, files=files))])
+
+    def shown() -> list[tuple[int | None, int, int]]:
+        snapshot = house.snapshot()
+        return [(each.bytes_total, each.bytes_have, each.verified) for each in snapshot.sets] if snapshot else []
+
+    for _ in range(2):
+        with house.running(HF_ENDPOINT=origin.url):
+            house.until({"models:new": "done"}, within=40)
+            until(lambda: shown() == [(6_000_000, 6_000_000, 2)], within=10, what="all of it, and no more to come")
+
+
 def test_a_set_can_be_dropped_while_it_is_fetched(tmp_path: Path, origin: Origin) -> None:
     origin.limit(500_000)
     house = House(tmp_path, [models(origin, "slow", default=True), command("after", "true", "models:slow")])
