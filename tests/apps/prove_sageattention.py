@@ -6,6 +6,7 @@ FIRSTLIGHT_SAGEATTENTION names a git repository to take it from, for machines th
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from dataclasses import asdict, replace
@@ -43,8 +44,12 @@ def test_sageattention_itself_is_compiled_and_kept(bench: Bench, tmp_path: Path)
     app, kernel = stages["app"], stages["sageattention"]
     assert isinstance(app, PythonSpec) and isinstance(kernel, KernelSpec)
     with repositories(tmp_path / "git") as remotes:
-        git("clone", "--quiet", "--bare", REPOSITORY, str(remotes.folder / "SageAttention"))
-        code = replace(kernel.code, git=remotes.smart("SageAttention"), commit=None)
+        source = tmp_path / "SageAttention"
+        git("clone", "--quiet", "--no-checkout", REPOSITORY, str(source))
+        git("checkout", "--quiet", kernel.code.ref or "HEAD", cwd=source)
+        shutil.rmtree(source / ".git")  # its files; the remote here has them in a single commit
+        commit = remotes.commit("SageAttention", {}, folder=source)
+        code = replace(kernel.code, git=remotes.smart("SageAttention"), ref="main", commit=commit)
         spec = replace(kernel, code=code, probe="probe.py")
         write(bench.paths.files, {"probe.py": PROBE})
         began = time.monotonic()
@@ -61,7 +66,7 @@ def test_sageattention_itself_is_compiled_and_kept(bench: Bench, tmp_path: Path)
         assert again.result["origin"] == "cache" and len(ran(bench.log, "uv build")) == 1
 
         context = bench.context(spec, "sageattention")
-        key = make(spec, code.ref or "", [GPU], Environment(context, "app"), context.environ)
+        key = make(spec, commit, [GPU], Environment(context, "app"), context.environ)
         cache = WheelCache(bench.paths.state / "wheels")
         assert cache.find(key) is not None
         for name in asdict(key):

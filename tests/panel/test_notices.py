@@ -1,0 +1,65 @@
+"""What happens by itself: the panel's first opening in a boot, and JupyterLab's own notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from init.state import Boot, Headline
+from tests.panel.scene import WITHIN, Scene, settle, start
+from tests.waiting import until
+
+
+@pytest.fixture(autouse=True)
+def told(scene: Scene) -> Iterator[None]:
+    with scene.place.runner():
+        scene.place.requests.clear()
+        scene.place.write(**calm())
+        yield
+
+
+def calm(**changes: Any) -> dict[str, Any]:
+    """A start in which nothing has failed."""
+    return settle(start(services=start()["services"][:1], **changes), **{"models:paintings": {"state": "running"}})
+
+
+def reload(page: Page) -> None:
+    page.reload()
+    page.wait_for_function("() => window.jupyterapp", timeout=WITHIN)
+    page.evaluate("() => window.jupyterapp.restored.then(() => true)")
+    page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=WITHIN)
+
+
+def test_who_closes_it_is_left_alone_until_the_next_boot(scene: Scene, page: Page) -> None:
+    panel = scene.open(page)
+    panel.sign.click()
+    expect(panel.body).to_be_hidden()
+    reload(page)
+    expect(panel.status).to_contain_text("Lightbox")
+    expect(panel.body).to_be_hidden()
+    scene.place.write(**calm(boot=Boot("another", start()["boot"].started)))
+    expect(panel.body).to_be_visible()
+
+
+def test_a_failure_and_the_app_are_told_once(scene: Scene, page: Page) -> None:
+    panel = scene.open(page)
+    toasts = page.locator(".Toastify__toast")
+    expect(toasts).to_have_count(0)
+    scene.place.write(**start(services=start()["services"][:1]))
+    expect(toasts).to_contain_text("Four paintings failed: The wall shows the sketches only.")
+    toasts.get_by_role("button", name="Retry").click()
+    until(
+        lambda: {"do": "retry", "stage": "models:paintings"}.items() <= scene.place.requests[-1].items(), what="a retry"
+    )
+    scene.place.write(**calm())
+    expect(toasts).to_have_count(0)
+
+    scene.place.write(**calm(phase="ready", headline=Headline("Lightbox is ready", "ready", None, "lightbox")))
+    expect(toasts).to_contain_text("Lightbox is ready")
+    expect(toasts.get_by_role("button", name="Open")).to_be_visible()
+    reload(page)
+    expect(panel.status).to_contain_text("Lightbox is ready")
+    expect(toasts).to_have_count(0)
