@@ -90,7 +90,11 @@ class Transfers:
         assert job.address is not None
         try:
             partial = self._prepare(job)
-            job.base = job.done = _there(partial, job.size)
+            there = _there(partial, job.size)
+            if job.moved:
+                # What came after the last report of the transport before.
+                job.fetched += max(0, there - job.done)
+            job.base = job.done = there
             # What was there before and got lost with a broken connection is no progress when it comes again.
             job.high = max(job.high, job.done)
             job.moved, job.trouble = time.monotonic(), None
