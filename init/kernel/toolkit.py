@@ -1,7 +1,7 @@
 """The CUDA toolkit that kernels are compiled with: one that came with an environment's packages, or this machine's.
 
 From CUDA 13 on `nvidia-cuda-nvcc` and its companions on PyPI are a whole toolkit, but for the names that a linker
-looks for: https://pypi.org/project/nvidia-cuda-nvcc/
+looks for.
 """
 
 from __future__ import annotations
