@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from images import shipped
 from init.plan import KernelSpec, Plan, PythonSpec, Stage
+from manifests import clashes
 
 if TYPE_CHECKING:
     from manifests.load import Loaded
@@ -157,4 +158,6 @@ def _secrets(stage: Stage) -> list[str]:
 
 def _ports(plan: Plan) -> list[int]:
     services = [service.port for service in plan.services if service.port is not None]
-    return sorted({plan.jupyter.port, *plan.jupyter.also, plan.portal_port, *services, *([22] if plan.ssh else [])})
+    return sorted(
+        {plan.jupyter.port, *plan.jupyter.also, plan.portal_port, *services, *([clashes.SSH_PORT] if plan.ssh else [])}
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json as jsons
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
@@ -91,13 +90,13 @@ def forecast(plan: Plan, net: float, cores: int, environ: Mapping[str, str]) -> 
     contents = _contents(plan, chosen)
     durations = guess.of(plan)
     for each in plan.stages:
-        if isinstance(each.spec, KernelSpec) and each.spec.arch:
+        if each.at == "build":
+            durations[each.id] = guess.SHIPPED
+        elif isinstance(each.spec, KernelSpec) and each.spec.arch:
             most = min(each.within, durations[each.id][1] * max(0.5, CORES / cores))
             durations[each.id] = durations[each.id][0] * max(0.5, CORES / cores), most
         elif isinstance(each.spec, ModelsSpec) and each.spec.set not in selected.chosen:
             order.ended(each.id, "skipped")
-        elif each.at == "build":
-            durations[each.id] = guess.SHIPPED
     ends = [_arrivals(contents, net * GOODPUT, most) for most in (False, True)]
     for each in chosen:
         keys = _keys(each)
@@ -107,7 +106,7 @@ def forecast(plan: Plan, net: float, cores: int, environ: Mapping[str, str]) -> 
         )
     fastest = eta.simulate(order, {key: bounds[0] for key, bounds in durations.items()})
     slowest = eta.simulate(order, {key: bounds[1] for key, bounds in durations.items()})
-    middle = eta.simulate(order, {key: sqrt(max(0.01, a) * max(0.01, b)) for key, (a, b) in durations.items()})
+    middle = eta.simulate(order, {key: eta.Bounds(*bounds).middle for key, bounds in durations.items()})
     past = _history(plan, middle)
     return Forecast(plan.title, net, cores, list(contents.values()), fastest, slowest, past, selected.problems)
 
@@ -162,7 +161,7 @@ def _history(plan: Plan, spans: Mapping[str, eta.Span]) -> history.History:
 def run_plan(
     loaded: Loaded, lock: Lock, net: float, cores: int, environ: Mapping[str, str], *, env: Sequence[str], json: bool
 ) -> int:
-    """Always 0: a prediction finds no problem. `net` is in bytes per second."""
+    """Exit code: 1 when `env` is none. `net` is in bytes per second."""
 
     def foretell() -> int:
         found = forecast(planning.plan(loaded, lock), net, cores, given(env, environ))

@@ -6,7 +6,7 @@ import heapq
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, isinf
+from math import inf, isinf, sqrt
 from pathlib import Path
 
 from init import guess
@@ -30,6 +30,11 @@ class Bounds:
 
     least: float
     most: float
+
+    @property
+    def middle(self) -> float:
+        """Between tenfold apart bounds the geometric middle is the fairer guess."""
+        return sqrt(max(0.01, self.least) * max(0.01, self.most))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from math import isinf, sqrt
+from math import isinf
 
 from init import eta, guess
 from init.graph import Graph
@@ -35,7 +35,7 @@ class Outlook:
             return 1.0
         if span is None:
             return self._snapshot.progress
-        passed, left = now - self._snapshot.boot.started, _middle(eta.Bounds(*span))
+        passed, left = now - self._snapshot.boot.started, eta.Bounds(*span).middle
         share = min(0.99, passed / max(0.1, passed + left))
         before = self._snapshot.progress if self._snapshot.progress < 1.0 else 0.0
         return round(max(share, before), 3)
@@ -50,7 +50,7 @@ class Outlook:
         """Put into the state what is foreseen now, before anything has begun: the middle between least and most."""
         now = time.time()
         left = eta.bounds(self._graph, self._snapshot, self._durations, now, self._guesses)
-        spans = eta.simulate(self._graph, {key: _middle(found) for key, found in left.items()})
+        spans = eta.simulate(self._graph, {key: found.middle for key, found in left.items()})
         passed = now - self._snapshot.boot.started
         foreseen = {
             key: [round(span.start + passed, 1), round(span.end + passed, 1)]
@@ -69,7 +69,7 @@ class Outlook:
             eta_s=eta.until_ready(graph, left),
             eta_range=span,
             progress=self._progress(span, now),
-            critical=eta.chain(graph, {key: _middle(found) for key, found in bounds.items()}) if span else [],
+            critical=eta.chain(graph, {key: found.middle for key, found in bounds.items()}) if span else [],
         )
         for key, state in graph.state.items():
             self._store.waits(key, graph.unmet(key) if state == "waiting" else [])
@@ -80,8 +80,3 @@ class Outlook:
             needed = sum(max(0, (file.bytes_total or 0) - file.bytes_done) for file in files)
             if needed or self._snapshot.disk.get("needed", 1):
                 self._store.disk(free, needed)
-
-
-def _middle(bounds: eta.Bounds) -> float:
-    """Between tenfold apart bounds the geometric middle is the fairer guess."""
-    return sqrt(max(0.01, bounds.least) * max(0.01, bounds.most))

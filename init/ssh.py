@@ -17,9 +17,8 @@ from init.paths import Paths
 GIVEN = ("PUBLIC_KEY", "SSH_PUBLIC_KEY")
 SERVER = "/usr/sbin/sshd"
 KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]+( .*)?")
-PORT = 22
 OPTIONS = """\
-Port {port}
+Port 22
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys .ssh/authorized_keys
 AuthenticationMethods publickey
@@ -48,7 +47,7 @@ def wanted(environ: Mapping[str, str]) -> bool:
     return bool(keys(environ)) and os.access(SERVER, os.X_OK)
 
 
-def config(folder: Path, environ: Mapping[str, str], port: int = PORT) -> str:
+def config(folder: Path, environ: Mapping[str, str]) -> str:
     """sshd's configuration: sessions see the container's environment, without what opens JupyterLab and the portal."""
     seen = {
         name: value
@@ -60,7 +59,7 @@ def config(folder: Path, environ: Mapping[str, str], port: int = PORT) -> str:
         and not set(value) & set('"\\')
     }
     told = " ".join(f'{name}="{value}"' for name, value in sorted(seen.items()))
-    return OPTIONS.format(port=port, folder=folder) + f"SetEnv {told}\n"
+    return OPTIONS.format(folder=folder) + f"SetEnv {told}\n"
 
 
 def serve(paths: Paths, environ: Mapping[str, str]) -> list[str]:

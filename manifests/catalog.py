@@ -50,10 +50,7 @@ def filled(page: str, manifest: Manifest, known: Lock) -> str:
 
 
 def _size(models: ModelSet, known: Lock) -> str:
-    sizes = [
-        file.size if file.size is not None else known.file(file.url, file.revision).size
-        for file in expand.files(models)
-    ]
+    sizes = known.sizes(expand.files(models)).values()
     total = sum(size or 0 for size in sizes) / 1e9
     return f"{total:.1f}{'?' if None in sizes else ''}" if total else "?"
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -76,6 +76,13 @@ class Lock:
     def file(self, url: str, revision: str | None = None) -> LockedFile:
         """What is known of a file, model or wheel."""
         return self.models.get(model_key(url, revision)) or self.wheels.get(url) or LockedFile()
+
+    def sizes(self, files: Iterable[expand.File]) -> dict[str, int | None]:
+        """Bytes by destination; None where neither manifest nor lock knows."""
+        return {
+            file.destination: self.file(file.url, file.revision).size if file.size is None else file.size
+            for file in files
+        }
 
     @property
     def revision(self) -> str:

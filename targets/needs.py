@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from manifests import cuda, expand
 from manifests.lock import Lock
-from manifests.model import Manifest, ModelSet
+from manifests.model import Manifest
 
 GB = 10**9
 GROUND = 6
@@ -50,7 +50,7 @@ class Needs:
 
 def of(manifest: Manifest, lock: Lock) -> Needs:
     chosen = {name: models for name, models in manifest.models.sets.items() if models.default or models.required}
-    sizes = [_sizes(models, lock) for models in chosen.values()]
+    sizes = [lock.sizes(expand.files(models)) for models in chosen.values()]
     return Needs(
         disk=_disk(manifest),
         volume=_volume(dict(zip(chosen, sizes, strict=True))),
@@ -82,14 +82,6 @@ def _disk(manifest: Manifest) -> list[Share]:
         env = manifest.python.envs.get(stage.id)
         cuda = env is not None and any(re.match(r"torch\b", package) for package in env.packages)
         found.append(Share(stage.id, TORCH if cuda else STAGE[stage.kind]))
-    return found
-
-
-def _sizes(models: ModelSet, lock: Lock) -> dict[str, int | None]:
-    """Bytes by destination."""
-    found = {}
-    for file in expand.files(models):
-        found[file.destination] = file.size if file.size is not None else lock.file(file.url, file.revision).size
     return found
 
 

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_TIMEOUT = 60.0
-_PASSED = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+_MAJOR, _MINOR = 75, 76
+TIMEOUT = 60.0
+PASSED = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Gpu:
     name: str
     memory: int
     """Bytes."""
+    capability: str
+    """CUDA compute capability, `8.9`."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,18 @@ class Driver:
 
 def driver(environ: Mapping[str, str]) -> Driver | None:
     """None where none answers."""
-    return _ask(tuple((name, environ[name]) for name in _PASSED if name in environ))
+    return _ask(tuple((name, environ[name]) for name in PASSED if name in environ))
 
 
 @functools.cache
 def _ask(environ: tuple[tuple[str, str], ...]) -> Driver | None:
     words = [sys.executable, __file__]
     try:
-        done = subprocess.run(words, env=dict(environ), capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(words, env=dict(environ), capture_output=True, text=True, timeout=TIMEOUT, check=False)
         told = json.loads(done.stdout)
-        return Driver(str(told["cuda"]), tuple(Gpu(str(name), int(memory)) for name, memory in told["gpus"]))
+        return Driver(
+            str(told["cuda"]), tuple(Gpu(str(name), int(memory), str(cc)) for name, memory, cc in told["gpus"])
+        )
     except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired):
         return None
 
@@ -60,13 +65,17 @@ def main() -> int:
     if not library.cuInit(0) and not library.cuDeviceGetCount(ctypes.byref(count)):
         for number in range(count.value):
             device, memory, name = ctypes.c_int(), ctypes.c_size_t(), ctypes.create_string_buffer(100)
+            major, minor = ctypes.c_int(), ctypes.c_int()
             failed = (
                 library.cuDeviceGet(ctypes.byref(device), number)
                 or library.cuDeviceGetName(name, len(name), device)
                 or library.cuDeviceTotalMem_v2(ctypes.byref(memory), device)
+                or library.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+                or library.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
             )
             if not failed:
-                gpus.append([name.value.decode(errors="replace"), memory.value])
+                capability = f"{major.value}.{minor.value}"
+                gpus.append([name.value.decode(errors="replace"), memory.value, capability])
     print(json.dumps({"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "gpus": gpus}))
     return 0
 

@@ -1,26 +1,21 @@
 """Which GPUs there are, as CUDA compute capabilities.
 
-The driver's library is asked first, in a process of its own (it takes memory and time to load), `nvidia-smi` where that
-does not answer.
+The driver's library is asked first, `nvidia-smi` where that does not answer.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 
-_MAJOR, _MINOR = 75, 76
-_TIMEOUT = 60.0
-_PASSED = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+from init.kernel.driver import PASSED, TIMEOUT, driver
 
 
 def capabilities(environ: Mapping[str, str]) -> list[str]:
     """`["8.9"]`: one for each kind of GPU, in the order of the devices; empty without a GPU or a driver."""
-    return list(_ask(tuple((name, environ[name]) for name in _PASSED if name in environ)))
+    return list(_ask(tuple((name, environ[name]) for name in PASSED if name in environ)))
 
 
 def targets(found: Sequence[str], supported: Sequence[str], exclusive: Sequence[str]) -> list[str]:
@@ -50,42 +45,13 @@ def _number(capability: str) -> tuple[int, int]:
 
 @functools.cache
 def _ask(environ: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    env = dict(environ)
-    for argv in (
-        [sys.executable, __file__],
-        ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"],
-    ):
-        try:
-            done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        found = [line.strip() for line in done.stdout.splitlines() if re.fullmatch(r"\d+\.\d+", line.strip())]
-        if done.returncode == 0 and found:
-            return tuple(dict.fromkeys(found))
-    return ()
-
-
-def main() -> int:
-    """Print the capability of each device, one a line; 1 when the driver does not answer."""
+    known = driver(dict(environ))
+    if known is not None and known.gpus:
+        return tuple(dict.fromkeys(gpu.capability for gpu in known.gpus))
+    words = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 1
-    count = ctypes.c_int()
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        return 1
-    for number in range(count.value):
-        device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-        failed = (
-            driver.cuDeviceGet(ctypes.byref(device), number)
-            or driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
-            or driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
-        )
-        if failed:
-            return 1
-        print(f"{major.value}.{minor.value}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        done = subprocess.run(words, env=dict(environ), capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = [line.strip() for line in done.stdout.splitlines() if re.fullmatch(r"\d+\.\d+", line.strip())]
+    return tuple(dict.fromkeys(found)) if done.returncode == 0 else ()

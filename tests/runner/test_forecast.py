@@ -91,6 +91,8 @@ def test_what_is_foretold_of_comfyui() -> None:
     assert {key for key in found.least if key.startswith("models:")} == {
         f"models:{name}" for name in ("wan22-t2v-fp8", "wan22-i2v-fp8", "lightx2v", "vace", "instareal", "upscale")
     }
+    baked = forecast.forecast(planned("comfyui-wan22-full"), 125e6, 16, {})
+    assert baked.ready("service:comfyui")[1] < most / 2, "nothing of it is compiled at the start"
     more = forecast.forecast(plan, 125e6, 16, {"MODEL_SETS": "+wan22-t2v-fp16,+nosuch"})
     assert more.size()[0] > found.size()[0] + 68e9
     assert more.ready("service:comfyui") == found.ready("service:comfyui"), "what is optional comes behind"

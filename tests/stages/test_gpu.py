@@ -17,7 +17,7 @@ from tests.runner.support import House, command
 from tests.stages.bench import write
 from tests.waiting import until
 
-GPUS = (Gpu("NVIDIA L4", 24 << 30),)
+GPUS = (Gpu("NVIDIA L4", 24 << 30, "8.9"),)
 DRIVER = """
 #include <string.h>
 static int major[] = {9, 8, 8}, minor[] = {0, 9, 9};
@@ -86,7 +86,7 @@ def test_a_driver_runs_what_is_older(cuda: str) -> None:
 
 def test_the_driver_tells_what_it_supports(tmp_path: Path) -> None:
     found = driver.driver(library(tmp_path, fails=0))
-    assert found == Driver("12.4", (Gpu("NVIDIA H100", 80 << 30), *[Gpu("NVIDIA L4", 24 << 30)] * 2))
+    assert found == Driver("12.4", (Gpu("NVIDIA H100", 80 << 30, "9.0"), *GPUS, *GPUS))
     assert driver.driver({"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": "/nonexistent"}) is None
     (tmp_path / "broken").mkdir()
     assert driver.driver(library(tmp_path / "broken", fails=100)) == Driver("12.4", ())
