@@ -204,7 +204,8 @@ def text(found: Forecast, width: int) -> str:
         out.append(f"models      {_amount(*found.size())}, of which the app waits for {_amount(*found.size(True))}")
     if found.unknown:
         out.append(f"            the sizes of {found.unknown} files are not known: `lock` looks them up")
-    out += ["", timeline.bars(found.middle, width)]
+    if found.middle.spans:
+        out += ["", timeline.bars(found.middle, width)]
     out += [f"note: {problem}" for problem in found.problems]
     return "\n".join(out).rstrip()
 

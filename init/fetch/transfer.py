@@ -91,9 +91,9 @@ class Transfers:
         try:
             partial = self._prepare(job)
             there = _there(partial, job.size)
-            if job.moved:
-                # What came after the last report of the transport before.
-                job.fetched += max(0, there - job.done)
+            # A transport that failed is counted when the next one begins.
+            job.done = max(job.done, there)
+            count(job)
             job.base = job.done = there
             # What was there before and got lost with a broken connection is no progress when it comes again.
             job.high = max(job.high, job.done)

@@ -19,14 +19,11 @@ def run(context: Context) -> Outcome:
     spec = context.stage.spec
     assert isinstance(spec, GpuSpec)
     found = driver(context.environ)
-    judge(found, spec.cuda)
-    assert found is not None
-    names = ", ".join(f"{gpu.name} ({size(gpu.memory)})" for gpu in found.gpus)
-    return Outcome(message=f"{names}; the driver supports CUDA {found.cuda}")
+    return Outcome(message=judge(found, spec.cuda))
 
 
-def judge(found: Driver | None, cuda: str) -> None:
-    """Raises StageFailed unless programs built for this CUDA release run on this driver.
+def judge(found: Driver | None, cuda: str) -> str:
+    """What there is, in a sentence. Raises StageFailed unless programs built for this CUDA release run on this driver.
 
     Within a major release older drivers run newer programs, but for code that they have to compile themselves:
     https://docs.nvidia.com/deploy/cuda-compatibility/
@@ -49,13 +46,11 @@ def judge(found: Driver | None, cuda: str) -> None:
             hint="look at `nvidia-smi`; a machine whose GPU has fallen off is restarted by its owner",
             retry=False,
         )
+    names = ", ".join(f"{gpu.name} ({size(gpu.memory)})" for gpu in found.gpus)
+    text = f"{names}; the driver supports CUDA {found.cuda}"
     if _number(found.cuda) < _number(cuda):
-        raise StageFailed(
-            f"the driver supports CUDA {found.cuda}, and this image was made for {cuda}: most of it works, and what"
-            " the driver itself has to compile does not",
-            hint=f"if the app complains, choose a machine whose driver supports CUDA {cuda} or later",
-            retry=False,
-        )
+        return f"{text}, this image was made for {cuda}: if the app complains, choose a machine with a newer driver"
+    return text
 
 
 def _number(release: str) -> tuple[int, int]:

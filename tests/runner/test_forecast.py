@@ -119,6 +119,14 @@ def test_what_is_foretold_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--env '2' is no variable" in capsys.readouterr().err
 
 
+def test_an_image_in_which_nothing_is_set_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bare.yaml"
+    file.write_text('manifest: 1\nname: bare\nimage: {base: "debian:12"}\n')
+    loaded = load.load(str(file))
+    assert forecast.run_plan(loaded, lock.read(loaded), 125e6, 2, {}, env=[], json=False) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["JupyterLab  within seconds", "everything  in about 1 s"]
+
+
 def test_the_most_recent_wish_comes_first() -> None:
     queue = Queue()
     for rank, (name, required) in enumerate([("needed", True), ("first", False), ("second", False)]):
