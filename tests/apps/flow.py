@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -13,8 +14,11 @@ from tests.portal.browser import HTML, ask, bearer
 from tests.waiting import until
 
 
-def follow(studio: Studio, within: float) -> Path:
-    """JupyterLab first, the app with what works, an image over the API, a model without a restart. Gives the image."""
+def follow(studio: Studio, within: float, meanwhile: Callable[[], None] = lambda: None) -> Path:
+    """JupyterLab first, the app with what works, an image over the API, a model without a restart. Gives the image.
+
+    `meanwhile` is called once JupyterLab is there, while stages run.
+    """
     studio.hub.fault("stall", server="cdn")
     lab = studio.port("JupyterLab")
     until(lambda: _opens(lab, studio.token), 120, what="JupyterLab")
@@ -22,6 +26,7 @@ def follow(studio: Studio, within: float) -> Path:
     holding = ask(studio.port("ComfyUI"), "/", {**HTML, **bearer(studio.token)})
     assert (holding.status, 'data-page="holding"' in holding.text) == (503, True)
     studio.hub.clear()
+    meanwhile()
 
     studio.ready(within)
     assert studio.stage("sageattention").state == "degraded"

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Error, Page, expect
 
 from tests.apps.flow import follow
-from tests.apps.studio import studio
+from tests.apps.studio import Studio, studio
 from tests.origin import Origin
 from tests.panel.browsers import chromium
 from tests.panel.conftest import photograph
@@ -33,33 +33,42 @@ def test_comfyui_itself_makes_an_image(tmp_path: Path, origin: Origin) -> None:
     git("clone", "--quiet", "--no-checkout", REPOSITORY, str(source))
     git("checkout", "--quiet", REF, cwd=source)
     shutil.rmtree(source / ".git")  # its files; the remote here has them in a single commit
-    with studio(
-        tmp_path,
-        origin,
-        source,
-        {},
-        packages=[*TORCH, "transformers<5", "soundfile"],
-        index={},
-        freeze=["torch", "torchvision", "torchaudio"],
-        wants={"PLAIN": "toml==0.10.2", "GREEDY": "torch==2.9.0"},
-        cpu=True,
-        environ={"UV_HTTP_TIMEOUT": "300"},
-    ) as found:
-        follow(found, within=2400)
+    with (
+        studio(
+            tmp_path,
+            origin,
+            source,
+            {},
+            packages=[*TORCH, "transformers<5", "soundfile"],
+            index={},
+            freeze=["torch", "torchvision", "torchaudio"],
+            wants={"PLAIN": "toml==0.10.2", "GREEDY": "torch==2.9.0"},
+            cpu=True,
+            environ={"UV_HTTP_TIMEOUT": "300"},
+        ) as found,
+        chromium() as browser,
+    ):
+        page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+        follow(found, within=2400, meanwhile=lambda: _early(page, found))
         stats = found.ask("/system_stats").json
         print(stats["system"]["comfyui_version"], stats["system"]["pytorch_version"])
         assert stats["system"]["pytorch_version"].startswith("2.9.1"), "no node has moved it"
         assert "--cpu" in stats["system"]["argv"] and "--use-sage-attention" not in stats["system"]["argv"]
-        with chromium() as browser:
-            page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
-            page.goto(f"http://localhost:{found.port('JupyterLab')}/lab?token={found.token}")
-            panel = page.locator(".fl-headline")
-            expect(panel).to_contain_text("ComfyUI runs without", timeout=90_000)
-            photograph(page, "comfyui-jupyterlab-light")
-            address = f"http://localhost:{found.port('ComfyUI')}/?token={found.token}"
-            until(lambda: _drawn(page, address), within=400, what="ComfyUI's page")
-            expect(page).to_have_title(re.compile("ComfyUI"))
-            photograph(page, "comfyui-dark")
+        panel = page.locator(".fl-headline")
+        expect(panel).to_contain_text("ComfyUI runs without", timeout=90_000)
+        photograph(page, "comfyui-jupyterlab-light")
+        address = f"http://localhost:{found.port('ComfyUI')}/?token={found.token}"
+        until(lambda: _drawn(page, address), within=400, what="ComfyUI's page")
+        expect(page).to_have_title(re.compile("ComfyUI"))
+        photograph(page, "comfyui-dark")
+
+
+def _early(page: Page, studio: Studio) -> None:
+    """JupyterLab with its panel, while the environment is made."""
+    page.goto(f"http://localhost:{studio.port('JupyterLab')}/lab?token={studio.token}")
+    expect(page.locator(".fl-headline")).to_contain_text("ComfyUI in", timeout=90_000)
+    assert studio.stage("app").state == "running"
+    photograph(page, "comfyui-stages-light")
 
 
 def _drawn(page: Page, address: str) -> bool:
