@@ -191,7 +191,7 @@ def read(loaded: Loaded) -> Lock:
         return Lock()
     except (OSError, UnicodeDecodeError) as error:
         _refuse(Place(path, 1, 1, 2), f"the lock cannot be read ({error})", _again(path, loaded))
-    return _parse(written, path, loaded)
+    return parse(written, path, loaded)
 
 
 def write(lock: Lock, loaded: Loaded) -> Path:
@@ -207,7 +207,8 @@ def write(lock: Lock, loaded: Loaded) -> Path:
     return path
 
 
-def _parse(written: str, path: Path, loaded: Loaded) -> Lock:
+def parse(written: str, path: Path, loaded: Loaded) -> Lock:
+    """The lock that stands in `path`. Raises Refused."""
     for number, line in enumerate(written.split("\n"), 1):
         if line.startswith("<<<<<<< "):
             hint = f"keep either side as a whole, then run `{loaded.verb('lock')}`"

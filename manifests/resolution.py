@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from manifests.ancestry import filled, inherited
 from manifests.drift import contradictions, unknown
 from manifests.load import Loaded
 from manifests.lock import Lock, LockedBase, LockedFile, Wanted, WantedFile, read, wanted
@@ -108,14 +109,14 @@ def update(
     on_progress: Callable[[Progress], None] = lambda _: None,
     courtesy: Courtesy | None = None,
 ) -> Result:
-    """A new lock for a manifest, from the one that it has. Writes nothing.
+    """A new lock for a manifest, from the one that it has and those of its parents. Writes nothing.
 
     Without `names` everything that is unknown is asked for; with names these items, known or not, and those that
     the lock does not have at all. Nobody is asked for what is known, and what cannot be asked again stays as it was.
     Raises UnknownItem, and Refused for a broken lock.
     """
     courtesy = courtesy or Courtesy()
-    want, old = wanted(loaded), read(loaded)
+    want, old = wanted(loaded), filled(read(loaded), inherited(loaded))
     anew = select(want, names) if names is not None else set()
     lock, given = baseline(old, loaded), baseline(_without(old, anew), loaded)
     asked = unknown(given, want)
