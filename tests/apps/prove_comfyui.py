@@ -1,7 +1,7 @@
 """ComfyUI itself, unmodified, on the processor: what `make prove` runs. It fetches some 3 GB of PyTorch.
 
 FIRSTLIGHT_COMFYUI names a git repository to take ComfyUI from, for machines that do not reach GitHub;
-FIRSTLIGHT_COMFYUI_REF a commit in it.
+FIRSTLIGHT_COMFYUI_REF another version than comfyui-wan22's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, Page, expect
 
+from manifests import load
 from tests.apps.flow import follow
 from tests.apps.studio import Studio, studio
 from tests.origin import Origin
@@ -23,7 +24,7 @@ from tests.stages.repositories import git
 from tests.waiting import until
 
 REPOSITORY = os.environ.get("FIRSTLIGHT_COMFYUI", "https://github.com/Comfy-Org/ComfyUI")
-REF = os.environ.get("FIRSTLIGHT_COMFYUI_REF", "HEAD")
+REF = os.environ.get("FIRSTLIGHT_COMFYUI_REF") or load.load("comfyui-wan22").manifest.sources["comfyui"].ref or "HEAD"
 TORCH = ["torch==2.9.1", "torchvision==0.24.1", "torchaudio==2.9.1"]
 
 
