@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from images import descendants, ground, panel, variables
 from images.ground import Ground, GroundError
-from init import access, address, boot, health
+from init import access, address, boot, health, tls
 from init.plan import Plan, load
 from manifests.trouble import told
 
@@ -138,7 +138,8 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
 
 def _wait_for_lab(plan: Plan, daemon: subprocess.Popen[bytes], env: Mapping[str, str]) -> bool:
     deadline = time.monotonic() + ANSWERS_WITHIN
-    while health.answers(plan.jupyter.port, address.prefix(env) + "api", within=5.0) != 200:
+    path = address.prefix(env) + "api"
+    while health.answers(plan.jupyter.port, path, within=5.0, https=tls.on(plan.paths)) != 200:
         if daemon.poll() is not None:
             print(f"run --local: it ended at once (status {daemon.returncode})", file=sys.stderr)
             return False

@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from images import containers, daemon, variables
 from images.containers import HOST, published, wait_for
-from init import address
+from init import address, tls
 from manifests.load import Loaded
 from manifests.trouble import told
 
@@ -25,10 +25,10 @@ def addresses(container: Container) -> list[tuple[str, str]]:
     """Title and address, token included, of everything that can be opened: JupyterLab first. Raises Trouble."""
 
     def here(found: re.Match[str]) -> str:
-        return f"http://{HOST}:{published(container, int(found[1]))}"
+        return f"{found[1]}://{HOST}:{published(container, int(found[2]))}"
 
     pairs = [line.rpartition(": ") for line in containers.token(container, "--url").splitlines()]
-    return [(title, re.sub(r"^http://localhost:(\d+)", here, url)) for title, _, url in pairs]
+    return [(title, re.sub(r"^(https?)://localhost:(\d+)", here, url)) for title, _, url in pairs]
 
 
 def run_image(
@@ -53,7 +53,8 @@ def run_image(
             loaded, chosen, client=client, volume=volume, env=values, gpus=gpus, port_offset=port_offset, keep=detach
         )
         try:
-            url = f"http://{HOST}:{published(container, loaded.manifest.jupyter.port)}"
+            scheme = "https" if tls.wanted(values) else "http"
+            url = f"{scheme}://{HOST}:{published(container, loaded.manifest.jupyter.port)}"
             url += address.prefix(values).rstrip("/")
             wait_for(container, lambda: containers.jupyter_answers(url), "JupyterLab answers", JUPYTER_WITHIN)
             (lab, link), *others = addresses(container)

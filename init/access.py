@@ -2,7 +2,8 @@
 
 The token is the platform's (`JUPYTER_TOKEN`, `JUPYTER_PASSWORD`, `OPEN_BUTTON_TOKEN`, the first that is set) or one
 made once and kept on the workspace. `Paths.run` holds the token of this boot: every program reads it there, so that
-it stands in no argument, no log and no environment but the portal's.
+it stands in no argument, no log and no environment but the portal's. The portal takes the others that are set as well:
+Vast's Open button brings `OPEN_BUTTON_TOKEN`, which is another one than JupyterLab's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from init import address
+from init import address, tls
 from init.paths import Paths
 
 if TYPE_CHECKING:
@@ -28,17 +29,25 @@ if TYPE_CHECKING:
 GIVEN = ("JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN")
 PRIVATE = (*GIVEN, "WEB_PASSWORD")
 """Variables that no app needs and that would let it in as the user."""
-PLACEHOLDER = "1"
-"""What templates write into `OPEN_BUTTON_TOKEN` for the platform to replace: no secret when it did not."""
+PLACEHOLDER = re.compile(r"1|\{\{ *RUNPOD_SECRET_\w+ *\}\}")
+"""What templates write for the platform to replace: no secret when it did not."""
+ALIGNMENTS = 3
+
+
+def secret(environ: Mapping[str, str], name: str) -> str:
+    """The value of a variable that lets somebody in; empty when it is not set, or still a placeholder."""
+    value = environ.get(name, "").strip()
+    return "" if PLACEHOLDER.fullmatch(value) else value
 
 
 def given(environ: Mapping[str, str]) -> str | None:
     """The token that the platform or the user chose; None when there is none."""
-    for name in GIVEN:
-        value = environ.get(name, "").strip()
-        if value and not (name == "OPEN_BUTTON_TOKEN" and value == PLACEHOLDER):
-            return value
-    return None
+    return next(filter(None, (secret(environ, name) for name in GIVEN)), None)
+
+
+def tokens(token: str, environ: Mapping[str, str]) -> list[str]:
+    """What opens the portal: the token of this boot, and every other one that was given."""
+    return list(dict.fromkeys(filter(None, (token, *(secret(environ, name) for name in GIVEN)))))
 
 
 def ensure(paths: Paths, environ: Mapping[str, str]) -> str:
@@ -72,7 +81,7 @@ def origins(environ: Mapping[str, str]) -> str:
     patterns = [rf"https://{pod}-\d+\.proxy\.runpod\.net"]
     if public := environ.get("PUBLIC_IPADDR", "").strip():
         patterns.append(rf"https?://{re.escape(public)}(:\d+)?")
-    if environ.get("VAST_CONTAINERLABEL") or environ.get("CONTAINER_ID"):
+    if address.vast(environ):
         patterns.append(r"https://([a-z0-9-]+\.)*vast\.ai")
     chosen = (item.strip().rstrip("/").lower() for item in environ.get("FIRSTLIGHT_ORIGINS", "").split(","))
     patterns += [re.escape(item) for item in chosen if item]
@@ -81,46 +90,57 @@ def origins(environ: Mapping[str, str]) -> str:
 
 def credentials(token: str, environ: Mapping[str, str]) -> dict[str, str]:
     """What the portal compares with, as its environment. The cookie is derived from the token, so that it does not
-    give the token away, and is named after it, so that two instances on one host do not sign each other out."""
-    secret = token.encode("utf-8", "surrogateescape")
-    mark = hmac.new(secret, b"firstlight portal cookie name", hashlib.sha256).hexdigest()[:8]
-    value = hmac.new(secret, b"firstlight portal cookie", hashlib.sha256).hexdigest()
-    basic = _basic(environ.get("WEB_USERNAME", ""), environ.get("WEB_PASSWORD") or token)
+    give the token away, and is named after it, so that two instances on one host do not sign each other out.
+
+    The configuration names a fixed number of each: where there are fewer, the last one stands there again."""
+    key = token.encode("utf-8", "surrogateescape")
+    mark = hmac.new(key, b"firstlight portal cookie name", hashlib.sha256).hexdigest()[:8]
+    value = hmac.new(key, b"firstlight portal cookie", hashlib.sha256).hexdigest()
+    cookie, known, most = f"firstlight_{mark}={value}", tokens(token, environ), len(GIVEN)
+    label = environ.get("VAST_CONTAINERLABEL", "")
+    vast = [f"{label}_auth_token={item}" for item in known] if re.fullmatch(r"C\.[0-9]+", label) else []
+    password = secret(environ, "WEB_PASSWORD")
+    pairs = [_basic(environ.get("WEB_USERNAME", ""), item) for item in ([password] if password else known)]
     return {
-        "FIRSTLIGHT_TOKEN": token,
-        "FIRSTLIGHT_BEARER": f"Bearer {token}",
-        **{f"FIRSTLIGHT_BASIC_{number}": text for number, text in enumerate(basic)},
-        "FIRSTLIGHT_COOKIE": f"firstlight_{mark}={value}",
+        **_numbered("FIRSTLIGHT_TOKEN", known, most),
+        **_numbered("FIRSTLIGHT_BEARER", [f"Bearer {item}" for item in known], most),
+        **_numbered("FIRSTLIGHT_BASIC", [text for pair in pairs for text in pair], most * ALIGNMENTS),
+        **_numbered("FIRSTLIGHT_COOKIE", [cookie, *vast], most + 1),
+        "FIRSTLIGHT_COOKIE": cookie,
         "FIRSTLIGHT_COOKIE_NAME": f"firstlight_{mark}",
     }
 
 
+def _numbered(name: str, values: list[str], count: int) -> dict[str, str]:
+    return {f"{name}_{number}": values[min(number, len(values) - 1)] for number in range(count)}
+
+
 def _basic(user: str, password: str) -> list[str]:
-    """Three texts, one of which an `Authorization: Basic` header with this password must end with.
+    """Texts, one of which an `Authorization: Basic` header with this password must end with.
 
     With any name before it when `user` is empty: Base64 has three ways to write the same end, by how many bytes come
     before it. What a byte of the name still has a share in is left out; every bit of the password is in.
     """
-    secret = password.encode("utf-8", "surrogateescape")
+    key = password.encode("utf-8", "surrogateescape")
     if user:
-        whole = base64.b64encode(user.encode("utf-8", "surrogateescape") + b":" + secret).decode("ascii")
-        return [f"Basic {whole}"] * 3
+        whole = base64.b64encode(user.encode("utf-8", "surrogateescape") + b":" + key).decode("ascii")
+        return [f"Basic {whole}"]
     return [
-        base64.b64encode(bytes(before) + b":" + secret).decode("ascii")[skip:]
+        base64.b64encode(bytes(before) + b":" + key).decode("ascii")[skip:]
         for before, skip in ((0, 0), (1, 2), (2, 3))
     ]
 
 
 def addresses(plan: Plan, token: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Title and full URL, token included, of everything a user can open: JupyterLab first."""
-    lab = jupyter_token(plan.paths, environ)
-    found = [("JupyterLab", address.url(plan.jupyter.port, address.prefix(environ) + "lab", environ, lab))]
-    found.append(("Portal", address.url(plan.portal_port, "/", environ, token)))
+    places = [("JupyterLab", plan.jupyter.port, address.prefix(environ) + "lab", jupyter_token(plan.paths, environ))]
+    places.append(("Portal", plan.portal_port, "/", token))
     for service in plan.services:
         if service.port is not None:
-            secret = token if service.auth == "portal" else ""
-            found.append((service.title, address.url(service.port, service.open, environ, secret)))
-    return found
+            key = token if service.auth == "portal" else ""
+            places.append((service.title, service.port, service.open, key))
+    https = tls.on(plan.paths)
+    return [(title, address.url(port, path, environ, key, https)) for title, port, path, key in places]
 
 
 def main(argv: Sequence[str]) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,27 +44,33 @@ def prefix(environ: Mapping[str, str]) -> str:
     return f"/{inner}/" if inner else "/"
 
 
-def base(port: int, environ: Mapping[str, str]) -> str:
-    """Scheme, host and port of `port` as seen from outside, as far as the platform says."""
+def base(port: int, environ: Mapping[str, str], https: bool = False) -> str:
+    """Scheme, host and port of `port` as seen from outside, as far as the platform says. `https`: this machine itself
+    speaks it."""
     if pod := environ.get("RUNPOD_POD_ID"):
         return f"https://{pod}-{port}.proxy.runpod.net"
     host, mapped = environ.get("PUBLIC_IPADDR", "").strip(), environ.get(f"VAST_TCP_PORT_{port}", "")
+    scheme = "https" if https else "http"
     if host and mapped:
-        return f"http://{host}:{mapped}"
-    return f"http://localhost:{port}"
+        return f"{scheme}://{host}:{mapped}"
+    return f"{scheme}://localhost:{port}"
 
 
-def url(port: int, path: str, environ: Mapping[str, str], token: str = "") -> str:
+def url(port: int, path: str, environ: Mapping[str, str], token: str = "", https: bool = False) -> str:
     """Full address of `path` on `port`, with the token when there is one."""
     if not token:
-        return base(port, environ) + path
+        return base(port, environ, https) + path
     from urllib.parse import quote
 
     secret = quote(token.encode("utf-8", "surrogateescape"), safe="")
-    return f"{base(port, environ)}{path}{'&' if '?' in path else '?'}token={secret}"
+    return f"{base(port, environ, https)}{path}{'&' if '?' in path else '?'}token={secret}"
 
 
-def outside(ports: list[int], environ: Mapping[str, str]) -> str:
-    """What the portal's pages need to make links, as JSON: the ports' outside numbers where they differ."""
-    mapped = {str(port): int(value) for port in ports if (value := environ.get(f"VAST_TCP_PORT_{port}", "")).isdigit()}
-    return json.dumps({"ports": mapped, "base_url": prefix(environ)}, sort_keys=True)
+def vast(environ: Mapping[str, str]) -> bool:
+    """Whether this is an instance of Vast.ai, where a port is open only when a `VAST_TCP_PORT_…` says so."""
+    return bool(environ.get("VAST_CONTAINERLABEL") or environ.get("CONTAINER_ID"))
+
+
+def mapped(ports: Iterable[int], environ: Mapping[str, str]) -> dict[str, int]:
+    """The outside numbers of those ports that have another one there, by the number here."""
+    return {str(port): int(value) for port in ports if (value := environ.get(f"VAST_TCP_PORT_{port}", "")).isdecimal()}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import access, address, ssh
+from init import access, address, ssh, tls
 from init.paths import Paths, rescue
 
 POKE_WITHIN = 5.0
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] = ()) -> int:
             Path(folder).mkdir(parents=True, exist_ok=True)
         Path(paths.run).chmod(0o700)
         token = access.ensure(paths, os.environ)
+        tls.ensure(paths, os.environ)
     except OSError as error:
         who = f"user {os.geteuid()}"
         return _refuse(
@@ -92,7 +93,7 @@ def keep(command: list[str], sock: Path, token: str) -> int:
 
 def unfilled(environ: Mapping[str, str]) -> list[str]:
     """Variables in which RunPod's reference to a secret still stands: anybody could guess such a password."""
-    return [name for name, value in environ.items() if re.fullmatch(r"\{\{ *RUNPOD_SECRET_\w+ *\}\}", value.strip())]
+    return [name for name, value in environ.items() if "{" in value and access.PLACEHOLDER.fullmatch(value.strip())]
 
 
 def _environment(paths: Paths, environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,15 +6,21 @@ import http.client
 import os
 from collections.abc import Sequence
 
-from init import address
+from init import address, tls
 
 WITHIN = 3.0
 """Seconds for one answer."""
 
 
-def answers(port: int, path: str, within: float = WITHIN) -> int | None:
+def answers(port: int, path: str, within: float = WITHIN, https: bool = False) -> int | None:
     """Status of `GET path` on this machine; None when nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=within)
+    if https:
+        import ssl
+
+        # It is this machine that is asked, whatever names its certificate has.
+        unverified = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=within, context=unverified)
     try:
         connection.request("GET", path, headers={"Accept": "application/json"})
         return connection.getresponse().status
@@ -31,7 +37,7 @@ def main(argv: Sequence[str] = ()) -> int:
         ("JupyterLab", plan.jupyter.port, address.prefix(os.environ) + "api"),
         ("portal", plan.portal_port, "/.firstlight/health"),
     ):
-        status = answers(port, path)
+        status = answers(port, path, https=tls.on(plan.paths))
         fine = status is not None and status < 500
         print(f"{name}: " + ("answers" if fine else f"no answer on port {port}; see `firstlight logs {name.lower()}`"))
         well = well and fine

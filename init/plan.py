@@ -274,6 +274,11 @@ class Plan:
     def models(self) -> Path:
         return Path(self.paths.workspace, self.models_into)
 
+    @property
+    def desktop(self) -> ServiceSpec | None:
+        """The service that shows the desktop in a browser; None where there is no desktop."""
+        return next((s for s in self.services if s.id.startswith("desktop") and s.port is not None), None)
+
     def stage(self, stage_id: str) -> Stage:
         """The stage with this id; KeyError when there is none."""
         return next((s for s in self.stages if s.id == stage_id), None) or _missing(stage_id)

@@ -44,23 +44,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def portal(environ: Mapping[str, str]) -> int:
-    """Become Caddy, which tells what is wrong even with a plan that cannot be read. What it compares requests with
-    stands in its environment only. Raises NoPlan."""
-    text = address.text(environ)
-    paths, ports = rescue(text)[1], []
+    """Become Caddy, which tells what is wrong even with a plan that cannot be read. Raises NoPlan."""
+    from init import portal
+
+    text, plan = address.text(environ), None
+    paths = rescue(text)[1]
     with suppress(PlanError):
         plan = load(text)
-        ports = [plan.jupyter.port, plan.portal_port, *(s.port for s in plan.services if s.port is not None)]
-    env = {
-        **environ,
-        **access.credentials(access.current(paths), environ),
-        "FIRSTLIGHT_OUTSIDE": address.outside(ports, environ),
-        "FIRSTLIGHT_POD": environ.get("RUNPOD_POD_ID", "").lower(),
-        "XDG_DATA_HOME": str(Path(paths.run, "caddy")),
-        "XDG_CONFIG_HOME": str(Path(paths.run, "caddy")),
-    }
-    config = str(Path(paths.home, "etc", "Caddyfile"))
-    return _exec("portal", ["caddy", "run", "--config", config, "--adapter", "caddyfile"], env, "install caddy")
+    config = Path(paths.home, "etc", "Caddyfile")
+    env = {**environ, **portal.environment(plan, paths, environ, config)}
+    return _exec("portal", portal.command("run", config), env, "install caddy")
 
 
 def sshd(environ: Mapping[str, str]) -> int:
