@@ -126,8 +126,7 @@ def _basic(user: str, password: str) -> list[str]:
         whole = base64.b64encode(user.encode("utf-8", "surrogateescape") + b":" + key).decode("ascii")
         return [f"Basic {whole}"]
     return [
-        base64.b64encode(bytes(before) + b":" + key).decode("ascii")[skip:]
-        for before, skip in ((0, 0), (1, 2), (2, 3))
+        base64.b64encode(bytes(before) + b":" + key).decode("ascii")[skip:] for before, skip in ((0, 0), (1, 2), (2, 3))
     ]
 
 

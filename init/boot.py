@@ -4,7 +4,6 @@ look, and starts supervisord again when something kills it: all else hangs on th
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import sys
@@ -33,6 +32,9 @@ def main(argv: Sequence[str] = ()) -> int:
             f"{name} is to come from RunPod's secret {secret}, which there is not: it counts as not set",
             f"make a secret called {secret} in RunPod's console, and start the pod again",
         )
+    for name in access.PRIVATE:
+        if os.environ.get(name, "").strip() == "1" and name != "OPEN_BUTTON_TOKEN":
+            _refuse(f"{name} is `1`, which anybody would guess: it counts as not set", "set a longer one")
     paths = rescue(address.text())[1]
     control, etc = paths.control, Path(paths.home, "etc")
     try:

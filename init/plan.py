@@ -279,6 +279,12 @@ class Plan:
         """The service that shows the desktop in a browser; None where there is no desktop."""
         return next((s for s in self.services if s.id.startswith("desktop") and s.port is not None), None)
 
+    @property
+    def windows(self) -> list[ServiceSpec]:
+        """The services whose windows are on the desktop: they need it, and have no page of their own."""
+        apps = [s for s in self.services if s.port is None and not s.id.startswith("desktop")]
+        return [s for s in apps if self.desktop and any(need.id.startswith("service:desktop") for need in s.needs)]
+
     def stage(self, stage_id: str) -> Stage:
         """The stage with this id; KeyError when there is none."""
         return next((s for s in self.stages if s.id == stage_id), None) or _missing(stage_id)

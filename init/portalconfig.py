@@ -146,7 +146,11 @@ def _vast(item: str, plan: Plan, environ: Mapping[str, str], forwards: dict[int,
 
 def _named(name: str, uri: str, plan: Plan) -> Place | None:
     """What this machine has under an address or, where it has none there, a name."""
-    own: dict[str, Place | None] = {"jupyter": Place(name, "/lab", lab=True), "logs": Place(name, "/logs/"), "portal": None}
+    own: dict[str, Place | None] = {
+        "jupyter": Place(name, "/lab", lab=True),
+        "logs": Place(name, "/logs/"),
+        "portal": None,
+    }
     own |= {"jupyterlab": own["jupyter"], "log": own["logs"], "progress": None}
     desktop = plan.desktop
     if desktop is not None:
@@ -199,7 +203,9 @@ def _path(value: Any) -> str:
 def _name(value: Any) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not NAME.fullmatch(text):
-        raise Bad("its name is empty, too long or has odd characters; write up to 60 letters, digits, spaces and - . , ( )")
+        raise Bad(
+            "its name is empty, too long or has odd characters; write up to 60 letters, digits, spaces and - . , ( )"
+        )
     return text
 
 

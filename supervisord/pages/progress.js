@@ -7,7 +7,7 @@ const MARKS = { done: "✓", ready: "✓", failed: "✕", blocked: "✕", degrad
 const ACTIVE = ["running", "verifying", "starting"];
 const TROUBLE = ["failed", "blocked", "degraded"];
 const ENDED = ["done", "skipped", "degraded", "failed", "blocked"];
-let outside = { ports: {}, base_url: "/" };
+let outside = { ports: {}, base_url: "/", places: [], problems: [] };
 let turns = 0;
 
 const find = (id) => document.getElementById(id);
@@ -219,6 +219,28 @@ function links() {
   for (const place of document.querySelectorAll("[data-port]")) {
     place.href = "lab" in place.dataset ? lab() : address(place.dataset.port, place.dataset.path);
   }
+  outside.places.forEach(added);
+  find("problems").append(...outside.problems.map((text) => paragraph("message", text)));
+  find("problems").hidden = !outside.problems.length;
+}
+
+// A place of PORTAL_CONFIG: what stands here already takes its name and path, the first time; any other gets a link.
+function added(wanted) {
+  const path = "/" + wanted.path.replace(/^\/+/, "");
+  const own = wanted.lab ? "[data-lab]" : wanted.port ? "[data-port='" + Number(wanted.port) + "']" : null;
+  const places = [...document.querySelectorAll(".place:not(.named)")];
+  let place = places.find((one) => (own ? one.matches(own) : one.getAttribute("href") === path));
+  if (!place) {
+    place = element("a", "place");
+    const text = element("span");
+    text.append(element("b"), element("small"));
+    place.append(text, element("span", "tag"));
+    find("places").lastElementChild.before(place);
+  }
+  place.classList.add("named");
+  place.querySelector("b").textContent = wanted.name;
+  if (wanted.lab) place.href = address(body.dataset.jupyter, outside.base_url + path.slice(1));
+  else place.href = wanted.port ? address(wanted.port, path) : path;
 }
 
 async function answered() {

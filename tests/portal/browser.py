@@ -7,8 +7,11 @@ import http.client
 import json
 import os
 import socket
+import ssl
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -38,9 +41,14 @@ def ask(
     method: str = "GET",
     body: bytes | None = None,
     within: float = 10.0,
+    trust: Path | None = None,
 ) -> Reply:
-    """One request. Header values go out as UTF-8. Raises OSError."""
+    """One request. Header values go out as UTF-8. `trust`: over HTTPS, where this certificate must be shown. Raises
+    OSError."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=within)
+    if trust is not None:
+        context = ssl.create_default_context(cafile=trust)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=within, context=context)
     try:
         connection.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
         for name, value in (headers or {}).items():
@@ -68,13 +76,19 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def websocket(port: int, path: str, headers: Mapping[str, str], message: str = "hello") -> tuple[int, str]:
-    """Status of the handshake, and the first text frame that answers `message`."""
+def websocket(
+    port: int, path: str, headers: Mapping[str, str], message: str = "hello", trust: Path | None = None
+) -> tuple[int, str]:
+    """Status of the handshake, and the first text frame that answers `message`. `trust` as `ask` has it."""
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [f"GET {path} HTTP/1.1", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
     lines += [f"{name}: {value}" for name, value in {"Host": f"127.0.0.1:{port}", **headers}.items()]
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+        if trust is not None:
+            context = ssl.create_default_context(cafile=trust)
+            connection = stack.enter_context(context.wrap_socket(connection, server_hostname="127.0.0.1"))
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape"))
         stream = connection.makefile("rb")
         status = int(stream.readline().split()[1])

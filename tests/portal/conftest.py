@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from images import ground
-from init import access, boot, health
+from init import access, boot, health, tls
 from init.programs import Programs
 from tests.portal import house
 from tests.portal.browser import Reply, ask
@@ -63,24 +63,29 @@ def stop(process: subprocess.Popen[Any], supervisor: Path | None = None) -> None
 
 @pytest.fixture
 def start_portal(tmp_path: Path) -> Iterator[Callable[..., House]]:
-    """Start the portal alone: `start_portal(token, environ=…, **house)`; `bare`: without what opens it."""
+    """Start the portal alone: `start_portal(token, environ=…, **house)`; `bare`: without what opens it; `given`: where
+    the platform's certificate is."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(
-        token: str = "secret", environ: dict[str, str] | None = None, bare: bool = False, **options: Any
+        token: str = "secret",
+        environ: dict[str, str] | None = None,
+        bare: bool = False,
+        given: tuple[Path, Path] = tls.GIVEN,
+        **options: Any,
     ) -> House:
         made = house.build(tmp_path / f"house{len(running)}", cli=CLI, **options)
         env = {**os.environ, "JUPYTER_TOKEN": token, **(environ or {})}
         env["FIRSTLIGHT_PLAN"] = str(made.home / "plan.json")
-        code = (
-            "from init import access, address, serve; import os, sys; access.ensure(address.plan().paths, os.environ)"
-        )
-        command = [sys.executable, "-c", code + "; sys.exit(serve.main(['portal']))"]
+        access.ensure(made.plan.paths, env)
+        tls.ensure(made.plan.paths, env, given)
+        code = "from init import serve; import sys; sys.exit(serve.main(['portal']))"
+        command = [sys.executable, "-c", code]
         if bare:
             command = ["caddy", "run", "--config", str(made.home / "etc" / "Caddyfile"), "--adapter", "caddyfile"]
         with (made.logs / "portal.log").open("wb") as log:
             running.append(subprocess.Popen(command, cwd=made.home, env=env, stdout=log, stderr=log))
-        until(lambda: _answers(made.plan.portal_port), what=str(made.logs / "portal.log"))
+        until(lambda: _answers(made, made.plan.portal_port), what=str(made.logs / "portal.log"))
         return made
 
     yield start
@@ -95,7 +100,7 @@ def start_app() -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
 
     def start(port: int) -> subprocess.Popen[bytes]:
         running.append(subprocess.Popen([sys.executable, str(house.REPO / "tests/portal/app.py"), str(port)]))
-        until(lambda: _answers(port))
+        until(lambda: health.answers(port, "/"))
         return running[-1]
 
     yield start
@@ -146,15 +151,14 @@ def start_stack(made: House, environ: Mapping[str, str], lab: str = "/api") -> S
         )
     port = made.plan.jupyter.port
     try:
-        until(lambda: health.answers(port, lab) == 200 and _answers(made.plan.portal_port), 60, what=str(made.logs))
+        until(
+            lambda: _answers(made, port, lab) == 200 and _answers(made, made.plan.portal_port), 60, what=str(made.logs)
+        )
     except BaseException:
         stop(daemon)
         raise
     return Stack(made, daemon, access.current(made.plan.paths), out)
 
 
-def _answers(port: int) -> bool:
-    try:
-        return bool(ask(port, "/.firstlight/health").status)
-    except OSError:
-        return False
+def _answers(made: House, port: int, path: str = "/.firstlight/health") -> int | None:
+    return health.answers(port, path, https=tls.on(made.plan.paths))

@@ -48,8 +48,11 @@ def build(
     local: bool = False,
     cli: str | None = None,
     max_upload: int | None = None,
+    jupyter: int | None = None,
+    portal: int | None = None,
 ) -> House:
-    """Folders, plan and rendered files below `root`. `cli` replaces the runner's command line."""
+    """Folders, plan and rendered files below `root`. `cli` replaces the runner's command line; `jupyter` and `portal`
+    are ports."""
     paths = Paths(
         home=str(root / "home"),
         disk=str(root / "disk"),
@@ -64,8 +67,8 @@ def build(
         paths=paths,
         stages=stages or [],
         services=services or [],
-        jupyter=JupyterSpec(port=free_port(), also=[free_port()] if also else []),
-        portal_port=free_port(),
+        jupyter=JupyterSpec(port=jupyter or free_port(), also=[free_port()] if also else []),
+        portal_port=portal or free_port(),
         local=local,
     )
     for folder in (paths.home, paths.disk, paths.workspace, paths.logs, paths.run):

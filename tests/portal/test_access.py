@@ -34,12 +34,25 @@ def made(tmp_path: Path) -> House:
         ({"JUPYTER_TOKEN": "", "JUPYTER_PASSWORD": "b", "OPEN_BUTTON_TOKEN": "c"}, "b"),
         ({"JUPYTER_TOKEN": " \n", "OPEN_BUTTON_TOKEN": " c\n"}, "c"),
         ({"OPEN_BUTTON_TOKEN": "1"}, None),
-        ({"JUPYTER_PASSWORD": "1"}, "1"),
+        ({"JUPYTER_PASSWORD": "1", "JUPYTER_TOKEN": "{{ RUNPOD_SECRET_jupyter }}"}, None),
+        ({"JUPYTER_PASSWORD": "12"}, "12"),
         ({}, None),
     ],
 )
 def test_given_tokens_in_their_order(environ: dict[str, str], token: str | None) -> None:
     assert access.given(environ) == token
+
+
+def test_every_given_token_counts_and_the_first_is_this_boots() -> None:
+    environ = {"JUPYTER_TOKEN": "a", "JUPYTER_PASSWORD": "a", "OPEN_BUTTON_TOKEN": "c"}
+    assert access.tokens("a", environ) == ["a", "c"]
+    assert access.tokens("made", {"OPEN_BUTTON_TOKEN": "1", "JUPYTER_TOKEN": "{{RUNPOD_SECRET_x}}"}) == ["made"]
+    alone, both = access.credentials("a", {}), access.credentials("a", environ)
+    assert set(alone) == set(both), "the configuration names them all"
+    assert [alone[f"FIRSTLIGHT_TOKEN_{n}"] for n in range(3)] == ["a", "a", "a"]
+    assert [both[f"FIRSTLIGHT_TOKEN_{n}"] for n in range(3)] == ["a", "c", "c"]
+    assert alone["FIRSTLIGHT_COOKIE"] == both["FIRSTLIGHT_COOKIE"]
+    assert all(alone.values()), "every text contains an empty one"
 
 
 def test_made_once_and_kept(made: House) -> None:

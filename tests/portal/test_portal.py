@@ -201,6 +201,7 @@ def test_app_does_not_see_what_opened_the_portal(start_portal: Start, start_app:
         (f"{cookie}; a=1", "a=1"),
         (f"a=1; {cookie}; b=2", "a=1; b=2"),
         ("a=1; " + cookie.replace("firstlight_", "firstlight_x_") + "; " + cookie, None),
+        (f"{cookie}; C.123_auth_token=secret; b=2", "b=2"),
     ):
         reply = seen(Cookie=cookies)
         assert cookie not in reply.text
@@ -236,6 +237,58 @@ def test_an_upload_may_have_a_limit(start_portal: Start, start_app: StartApp, bo
     refused = ask(port(box), "/upload", bearer("secret"), "POST", b"x" * 1001)
     assert (refused.status, refused.json["error"]) == (413, "an upload has at most 1000 bytes here")
     assert ask(port(box), "/upload", method="POST", body=b"x" * 1001).status == 401
+
+
+VAST = {
+    "JUPYTER_PASSWORD": "the third",
+    "OPEN_BUTTON_TOKEN": "the button's",
+    "VAST_CONTAINERLABEL": "C.123",
+}
+
+
+def test_each_given_token_opens_with_each_kind_of_credential(
+    start_portal: Start, start_app: StartApp, box: ServiceSpec
+) -> None:
+    start_portal("the first", VAST, services=[box])
+    start_app(listen(box))
+    where, cookies = port(box), set()
+    for token in ("the first", "the third", "the button's"):
+        ticket = ask(where, f"/x?{query(token)}&a=1", HTML)
+        assert (ticket.status, ticket.headers["location"]) == (302, "/x?a=1")
+        cookies.add(ticket.cookie)
+        for headers in (
+            bearer(token),
+            basic("vastai", token),
+            {"Cookie": ticket.cookie},
+            {"Cookie": f"a=1; C.123_auth_token={token}"},
+        ):
+            seen = ask(where, "/x", headers)
+            assert seen.json["path"] == "/x", headers
+            assert token not in seen.text
+            assert websocket(where, "/ws", headers) == (101, "hello /ws"), headers
+        assert websocket(where, f"/ws?{query(token)}", {}) == (101, "hello /ws")
+        assert ask(where, f"/x?{query(token)}", method="POST", body=b"").json["path"] == "/x"
+    assert len(cookies) == 1, "whichever token it was"
+    for headers in (
+        bearer("1"),
+        {"Cookie": "C.124_auth_token=the first"},
+        {"Cookie": "C.123_auth_token=wrong"},
+        {"Cookie": "C.123_auth_token="},
+        basic("vastai", "wrong"),
+    ):
+        assert ask(where, "/x", headers).status == 401, headers
+        assert websocket(where, "/ws", headers)[0] == 401, headers
+
+
+@pytest.mark.parametrize("placeholder", ["1", "{{ RUNPOD_SECRET_portal }}", " 1 "])
+def test_placeholders_open_nothing(start_portal: Start, box: ServiceSpec, placeholder: str) -> None:
+    names = ("JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN", "WEB_PASSWORD")
+    start_portal("secret", dict.fromkeys(names, placeholder), services=[box])
+    value = placeholder.strip()
+    for headers in (bearer(value), basic("vastai", value), basic("", placeholder)):
+        assert ask(port(box), "/", headers).status == 401, headers
+    assert ask(port(box), f"/?{query(value)}").status == 401
+    assert ask(port(box), "/", basic("any", "secret")).status == 503, "let in; the app is not there"
 
 
 def test_websockets(start_portal: Start, start_app: StartApp, box: ServiceSpec) -> None:
@@ -333,6 +386,8 @@ def test_service_that_asks_nobody(start_portal: Start, start_app: StartApp) -> N
     assert reply.json["headers"]["authorization"] == "Bearer its-own"
     for path in ("/.firstlight/state.json", "/.firstlight/logs/", "/.firstlight/outside.json"):
         assert ask(port(spec), path).status == 401
+    signed_in = ask(port(spec), "/.firstlight/login", bearer("secret"), method="POST").cookie
+    assert ask(port(spec), "/", {"Cookie": signed_in}).json["headers"]["cookie"] == "", "not this app's business"
 
 
 def test_logs_are_shown_as_text_and_only_logs(start_portal: Start, box: ServiceSpec) -> None:
@@ -375,7 +430,7 @@ def test_index_links_to_everything_and_escapes_titles(start_portal: Start) -> No
 def test_outside_addresses_for_links(start_portal: Start, box: ServiceSpec) -> None:
     house = start_portal("secret", {f"VAST_TCP_PORT_{box.port}": "41234", "NB_PREFIX": "/nb/x"}, services=[box])
     outside = ask(house.plan.portal_port, "/.firstlight/outside.json", bearer("secret")).json
-    assert outside == {"base_url": "/nb/x/", "ports": {str(box.port): 41234}}
+    assert outside == {"base_url": "/nb/x/", "places": [], "ports": {str(box.port): 41234}, "problems": []}
 
 
 def test_own_pages_bring_nothing_from_elsewhere(start_portal: Start, box: ServiceSpec) -> None:
