@@ -233,8 +233,8 @@ function added(wanted) {
   if (!place) {
     place = element("a", "place");
     const text = element("span");
-    text.append(element("b"), element("small"));
-    place.append(text, element("span", "tag"));
+    text.append(element("b"));
+    place.append(text);
     find("places").lastElementChild.before(place);
   }
   place.classList.add("named");

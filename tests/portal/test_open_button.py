@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def apps(stack: Stack) -> Iterator[None]:
     ports = [stack.house.plan.services[1].listen or 0, TAKEN]
     running = [subprocess.Popen([sys.executable, program, str(port)]) for port in ports]
     for port in ports:
-        until(lambda port=port: _there(port))
+        until(partial(_there, port))
     yield
     for process in running:
         stop(process)
@@ -178,7 +179,14 @@ def test_jupyterlab_takes_the_portals_cookie_and_no_other(stack: Stack) -> None:
     cookie = ask(plan.portal_port, f"/?{query(BUTTON)}", HTML).cookie
     name = cookie.partition("=")[0]
     assert stack.lab("/api/contents", {"Cookie": cookie}).status == 200
-    for wrong in (f"{name}=", f"{name}=wrong", cookie[:-1], cookie + "0", cookie.replace("firstlight_", "firstlight")):
+    for wrong in (
+        f"{name}=",
+        f"{name}=wrong",
+        cookie[:-1],
+        cookie + "0",
+        f"{name}=ü",
+        cookie.replace("firstlight_", "firstlight"),
+    ):
         assert stack.lab("/api/contents", {"Cookie": wrong}).status == 403, wrong
     assert stack.lab("/api/contents", {"Authorization": f"token {LAB}"}).status == 200
     assert stack.lab("/api/contents", bearer(BUTTON)).status == 403, "its own token stays one"
