@@ -407,3 +407,11 @@ def test_a_secret_that_does_not_exist_is_no_password(tmp_path: Path) -> None:
     assert "make a secret called hub in RunPod's console" in done.stderr and "OTHER" not in done.stderr
     token = (made.run / "token").read_text()
     assert "RUNPOD" not in token and len(token) > 20
+
+
+def test_a_password_that_anybody_would_guess_is_none(tmp_path: Path) -> None:
+    made = house.build(tmp_path, tmp_path)
+    done = boot(made, JUPYTER_PASSWORD="1", OPEN_BUTTON_TOKEN="1")
+    assert "JUPYTER_PASSWORD is `1`, which anybody would guess: it counts as not set\n  set a longer one" in done.stderr
+    assert "OPEN_BUTTON_TOKEN" not in done.stderr, "templates write it, and the platform replaces it"
+    assert len((made.run / "token").read_text()) > 20
