@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from init import state
 from init.plan import Need, ServiceSpec
 from tests.panel.browsers import chromium
+from tests.panel.conftest import photograph
 from tests.portal import house
 from tests.portal.browser import HTML, ask, bearer, query, websocket
 from tests.portal.conftest import CLI, Stack, start_stack, stop
@@ -26,7 +26,6 @@ from tests.waiting import until
 
 BUTTON, LAB = "the-button's token", "jupyterlab's own token"
 WITHIN = 60_000
-PICTURES = REPO / "docs" / "images"
 PORTAL, OTHER, TAKEN = free_port(), free_port(), free_port()
 CONFIG = "|".join(
     [
@@ -204,14 +203,14 @@ def test_jupyterlab_takes_the_portals_cookie_and_no_other(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures(stack: Stack, browser: Browser, scheme: str, tmp_path: Path) -> None:
+def test_it_fits_the_window_in_both_themes(stack: Stack, browser: Browser, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 820, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     try:
         open_button(stack, page)
         expect(page.locator("#summary")).to_contain_text("about 45 s")
-        folder = PICTURES if os.environ.get("UPDATE_PICTURES") else tmp_path
-        page.screenshot(path=folder / f"portal-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.set_viewport_size({"width": 820, "height": page.evaluate("document.documentElement.scrollHeight")})
+        photograph(page, f"portal-{scheme}")
     finally:
         context.close()
