@@ -110,6 +110,7 @@ class Ground:
     run: Path
     ports: dict[int, int] = field(default_factory=dict)
     """Port in use by port that was wanted."""
+    held: dict[int, socket.socket] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -127,12 +128,28 @@ class Ground:
 
     def port(self, wanted: int) -> int:
         """The wanted port if it is free, the one it got before if that is, else another; remembered below the root."""
-        if wanted not in self.ports or not free(self.ports[wanted]):
+        if wanted not in self.ports or not self._take(self.ports[wanted]):
             others = {port for other, port in self.ports.items() if other != wanted}
-            self.ports[wanted] = wanted if free(wanted) and wanted not in others else _any_port(others)
+            found = wanted
+            while found in others or not self._take(found):
+                found = _any_port(others)
+            self.ports[wanted] = found
             store = {str(k): v for k, v in sorted(self.ports.items())}
             _replace(self.root / "ports.json", json.dumps(store) + "\n")
         return self.ports[wanted]
+
+    def _take(self, port: int) -> bool:
+        """Whether nobody listens there, nor will: an app's port is silent until it starts, so whoever gave it away
+        holds a name for it, in the same network namespace, which ends with the process."""
+        if port not in self.held:
+            name = socket.socket(socket.AF_UNIX)
+            try:
+                name.bind(f"\0firstlight/port/{port}")
+            except OSError:
+                name.close()
+                return False
+            self.held[port] = name
+        return free(port)
 
     def announce(self, url: str) -> None:
         """Tell whoever tries to start a second one where this one is."""
@@ -158,9 +175,12 @@ def claim(root: Path) -> Iterator[Ground]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise GroundError(_other(root)) from None
+        place = Ground(root, _run_folder(root), _remembered(root))
         try:
-            yield Ground(root, _run_folder(root), _remembered(root))
+            yield place
         finally:
+            for taken in place.held.values():
+                taken.close()
             (root / "instance.json").unlink(missing_ok=True)
 
 

@@ -245,6 +245,16 @@ def test_ports_are_remembered(tmp_path: Path) -> None:
         assert place.port(wanted) == wanted
 
 
+def test_a_port_that_is_silent_until_another_instance_s_app_starts_is_left_to_it(tmp_path: Path) -> None:
+    wanted = free_port()
+    with ground.claim(tmp_path / "first") as first:
+        assert first.port(wanted) == wanted == first.port(wanted)
+        with ground.claim(tmp_path / "second") as second:
+            assert second.port(wanted) != wanted
+    with ground.claim(tmp_path / "third") as third:
+        assert third.port(wanted) == wanted
+
+
 def test_descendants_end_even_when_they_resist() -> None:
     code = (
         "import subprocess, sys, signal, os\n"
