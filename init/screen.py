@@ -13,6 +13,7 @@ from rich.text import Text
 
 from init import lines
 from init.state import ServiceState, Snapshot, StageState
+from init.views import Presence
 
 GLYPHS: Mapping[str, tuple[str, str, str]] = {
     "done": ("✔", "+", "green"),
@@ -34,6 +35,13 @@ TONES: Mapping[str, str] = {
     "warning": "bold yellow",
     "error": "bold red",
 }
+AWAY: Mapping[str, tuple[str, str]] = {
+    "away": (
+        "The runner does not run",
+        "supervisor starts it again; `firstlight logs init` tells why it ended.",
+    ),
+    "stopped": ("Nothing of it runs any more", "start the container, or `./buildkit.py run NAME --local`."),
+}
 BAR = 12
 COMMAND = "`firstlight "
 """How a command begins that stands in a message."""
@@ -43,36 +51,38 @@ WIDEST = 4000
 """Columns where there is no terminal: nothing is cut there."""
 
 
-def show(snapshot: Snapshot, alive: bool = True) -> None:
+def show(snapshot: Snapshot, runner: Presence = "here") -> None:
     console = Console(highlight=False)
     if console.is_terminal:
-        console.print(render(snapshot, alive, time.time(), console))
+        console.print(render(snapshot, runner, time.time(), console))
         return
     console.width = WIDEST
-    for line in console.render_lines(render(snapshot, alive, time.time(), console), pad=False):
+    for line in console.render_lines(render(snapshot, runner, time.time(), console), pad=False):
         print("".join(segment.text for segment in line).rstrip())
 
 
-def follow(snapshots: Iterator[tuple[Snapshot, bool]]) -> Snapshot:
+def follow(snapshots: Iterator[tuple[Snapshot, Presence]]) -> Snapshot:
     """Show until the last one, which stays on the screen and is returned."""
     console = Console(highlight=False)
-    latest, alive = next(snapshots)
+    latest, runner = next(snapshots)
 
     def view() -> RenderableType:
-        return render(latest, alive, time.time(), console, console.height - 1)
+        return render(latest, runner, time.time(), console, console.height - 1)
 
     with Live(get_renderable=view, console=console, refresh_per_second=8, vertical_overflow="crop"):
         for pair in snapshots:
-            latest, alive = pair
+            latest, runner = pair
     return latest
 
 
-def render(snapshot: Snapshot, alive: bool, now: float, console: Console, height: int | None = None) -> RenderableType:
+def render(
+    snapshot: Snapshot, runner: Presence, now: float, console: Console, height: int | None = None
+) -> RenderableType:
     """Everything; with a `height` in lines, what has ended well is drawn together when it would not fit."""
     plain = console.options.ascii_only
-    parts = _all(snapshot, alive, now, plain, fold=False)
+    parts = _all(snapshot, runner, now, plain, fold=False)
     if height is not None and _lines(parts, console) > height:
-        parts = _all(snapshot, alive, now, plain, fold=True)
+        parts = _all(snapshot, runner, now, plain, fold=True)
     return parts
 
 
@@ -80,8 +90,8 @@ def _lines(parts: RenderableType, console: Console) -> int:
     return len(console.render_lines(parts, pad=False))
 
 
-def _all(snapshot: Snapshot, alive: bool, now: float, plain: bool, fold: bool) -> Group:
-    parts: list[RenderableType | None] = [_head(snapshot, alive, now)]
+def _all(snapshot: Snapshot, runner: Presence, now: float, plain: bool, fold: bool) -> Group:
+    parts: list[RenderableType | None] = [_head(snapshot, runner, now)]
     if snapshot.message:
         parts.append(Text(snapshot.message, "yellow" if snapshot.phase != "failed" else "red"))
     stages = snapshot.stages
@@ -99,16 +109,17 @@ def _all(snapshot: Snapshot, alive: bool, now: float, plain: bool, fold: bool) -
     return Group(*[part for part in parts if part is not None])
 
 
-def _head(snapshot: Snapshot, alive: bool, now: float) -> Text:
+def _head(snapshot: Snapshot, runner: Presence, now: float) -> Text:
     ended = [stage for stage in snapshot.stages if stage.state in ("done", "skipped", "degraded")]
     text = Text(snapshot.headline.text, TONES[snapshot.headline.tone])
     text.append(
         f"\n{len(ended)} of {len(snapshot.stages)} stages, started {lines.span(now - snapshot.boot.started)} ago", "dim"
     )
-    if not alive:
+    if runner != "here":
+        who, remedy = AWAY[runner]
         when = time.strftime("%H:%M:%S", time.localtime(snapshot.updated))
-        text.append(f"\nThe runner does not run: this was so at {when}.", "bold yellow")
-        text.append("\nsupervisor starts it again; `firstlight logs init` tells why it ended.", "yellow")
+        text.append(f"\n{who}: this was so at {when}.", "bold yellow")
+        text.append(f"\n{remedy}", "yellow")
     return text
 
 

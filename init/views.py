@@ -6,11 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from init import control, lines, state
 from init.paths import Paths
 from init.state import ENDED, ServiceState, Snapshot, StageState
 
+Presence = Literal["here", "away", "stopped"]
+"""Of the runner: at work, ended and started again by supervisor, or ended with supervisor and all."""
 PACE = 0.5
 PROGRESS = 10.0
 """Seconds between two lines of mere progress where there is no terminal."""
@@ -23,7 +26,7 @@ class Unknown(Exception):
 def status(paths: Paths, follow: bool = False, as_json: bool = False) -> int:
     """0; 1 when the phase is `failed` or there is nothing to show; 130 when interrupted."""
     try:
-        snapshot, alive = current(paths) if not follow else _first(paths)
+        snapshot, runner = current(paths) if not follow else _first(paths)
     except Unknown as error:
         print(f"firstlight: {error}", file=sys.stderr)
         return 1
@@ -33,7 +36,7 @@ def status(paths: Paths, follow: bool = False, as_json: bool = False) -> int:
         # rich is loaded by those who look only, never by the runner.
         from init import screen
 
-        screen.show(snapshot, alive)
+        screen.show(snapshot, runner)
     elif as_json:
         for snapshot, _ in changes(paths):
             print(state.dump(snapshot), end="", flush=True)
@@ -46,10 +49,10 @@ def status(paths: Paths, follow: bool = False, as_json: bool = False) -> int:
     return 1 if snapshot.phase == "failed" else 0
 
 
-def current(paths: Paths) -> tuple[Snapshot, bool]:
-    """The state, and whether the runner that wrote it is alive. Raises Unknown."""
+def current(paths: Paths) -> tuple[Snapshot, Presence]:
+    """The state, and whether the runner that wrote it is still there. Raises Unknown."""
     try:
-        return state.load(control.ask(Path(paths.run), {"do": "state"})["state"]), True
+        return state.load(control.ask(Path(paths.run), {"do": "state"})["state"]), "here"
     except (control.NotRunning, control.Refused, ValueError):
         pass
     try:
@@ -58,14 +61,14 @@ def current(paths: Paths) -> tuple[Snapshot, bool]:
         raise Unknown(f"the state cannot be read: {error}") from None
     if found is None:
         raise Unknown(f"nothing was ever started here: {paths.state} has no state.json")
-    return found, False
+    return found, "away" if Path(paths.run, "supervisor.sock").exists() else "stopped"
 
 
-def changes(paths: Paths) -> Iterator[tuple[Snapshot, bool]]:
+def changes(paths: Paths) -> Iterator[tuple[Snapshot, Presence]]:
     """The state again and again, until nothing more will happen by itself."""
     while True:
-        snapshot, alive = current(paths)
-        yield snapshot, alive
+        snapshot, runner = current(paths)
+        yield snapshot, runner
         if settled(snapshot):
             return
         time.sleep(PACE)
@@ -78,21 +81,21 @@ def settled(snapshot: Snapshot) -> bool:
     return stages and services and snapshot.phase != "starting"
 
 
-def _first(paths: Paths, within: float = 30.0) -> tuple[Snapshot, bool]:
+def _first(paths: Paths, within: float = 30.0) -> tuple[Snapshot, Presence]:
     """The first state of a runner that is just starting."""
     deadline = time.monotonic() + within
     while True:
         try:
-            snapshot, alive = current(paths)
-            if alive or time.monotonic() > deadline:
-                return snapshot, alive
+            snapshot, runner = current(paths)
+            if runner == "here" or time.monotonic() > deadline:
+                return snapshot, runner
         except Unknown:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
 
 
-def _lines(snapshots: Iterator[tuple[Snapshot, bool]]) -> Snapshot:
+def _lines(snapshots: Iterator[tuple[Snapshot, Presence]]) -> Snapshot:
     """One line per transition, and progress now and then."""
     known: dict[str, str] = {}
     told: dict[str, float] = {}

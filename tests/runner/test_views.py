@@ -16,6 +16,7 @@ from rich.console import Console
 
 from init import lines, screen, state
 from init.state import Boot, Headline, ServiceState, Snapshot, StageState
+from init.views import Presence
 from tests.runner.support import House, command, service, supervised
 from tests.waiting import until
 
@@ -62,9 +63,9 @@ def snapshot() -> Snapshot:
     )
 
 
-def shown(width: int, height: int | None = None, alive: bool = True) -> list[str]:
+def shown(width: int, height: int | None = None, runner: Presence = "here") -> list[str]:
     console = Console(width=width, highlight=False, file=io.StringIO(), record=True)
-    console.print(screen.render(snapshot(), alive, NOW, console, height))
+    console.print(screen.render(snapshot(), runner, NOW, console, height))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
@@ -132,7 +133,18 @@ def test_a_low_terminal_folds_what_is_done() -> None:
 
 
 def test_a_dead_runner_is_said() -> None:
-    assert any("The runner does not run" in line for line in shown(80, alive=False))
+    assert any("The runner does not run" in line for line in shown(80, runner="away"))
+    assert "supervisor starts it again; `firstlight logs init` tells why it ended." in shown(80, runner="away")
+
+
+def test_after_the_end_of_everything_nothing_is_said_to_start_again(tmp_path: Path) -> None:
+    house = House(tmp_path, [command("a", "true")])
+    with supervised(house, runner=True):
+        house.until_phase("ready")
+    text = house.firstlight("status").stdout
+    assert "Nothing of it runs any more: this was so at" in text
+    assert "start the container, or `./buildkit.py run NAME --local`." in text
+    assert "supervisor starts it again" not in text
 
 
 def test_numbers_for_people() -> None:
@@ -154,9 +166,9 @@ def test_status_once_and_as_json(tmp_path: Path) -> None:
         assert state.load(house.firstlight("status", "--json").stdout).stages[0].state == "running"
         text = house.firstlight("status").stdout
         assert "Test in " in text and "waits for a" in text
-        assert "The runner does not run" not in text
+        assert "this was so at" not in text
     text = house.firstlight("status").stdout
-    assert "The runner does not run" in text
+    assert "Nothing of it runs any more" in text
 
 
 def test_a_state_of_another_version_is_not_shown(tmp_path: Path) -> None:
