@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import docker
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import DeviceRequest, Mount
 
@@ -123,8 +123,7 @@ def _have(client: docker.DockerClient, image: str, loaded: Loaded) -> None:
     if not path or not (set(".:") & set(host)):
         daemon.image(client, image, loaded)
         return
-    with contextlib.suppress(ImageNotFound):
-        client.images.get(image)
+    if daemon.local(client, image):
         return
     print(f"pulling {image}", flush=True)
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 
 from images import dockerfile
@@ -49,10 +49,26 @@ def _absent(error: Exception) -> Trouble:
 
 def image(client: docker.DockerClient, reference: str, loaded: Loaded) -> Image:
     """The image of `loaded` that is called `reference` here. Raises Trouble when there is none."""
+    found = local(client, reference)
+    if found is None:
+        name, _, tag = reference.rpartition(":")
+        own = f" --tag {tag}" if name == loaded.manifest.name and tag != "dev" else ""
+        raise Trouble(f"there is no image {reference}", "", f"`{loaded.verb('build')}{own}` makes it")
+    return found
+
+
+def local(client: docker.DockerClient, reference: str) -> Image | None:
+    """The image that is called `reference` here, if there is one. Raises Trouble when none can be called so."""
     try:
         found: Image = client.images.get(reference)
     except ImageNotFound:
-        raise Trouble(f"there is no image {reference}", "", f"`{loaded.verb('build')}` makes it") from None
+        return None
+    except APIError as error:
+        if error.status_code != 400:
+            raise
+        raise Trouble(
+            f"{reference!r} cannot be an image's name", str(error.explanation), "write NAME:TAG or HOST/PATH/NAME:TAG"
+        ) from None
     return found
 
 

@@ -6,6 +6,10 @@ import re
 
 REMEDIES: list[tuple[str, str]] = [
     (
+        r"invalid reference format",
+        "no image can be called so: correct --base or --tag",
+    ),
+    (
         r"No space left on device|no space left on device",
         "the disk of Docker is full: `docker builder prune` and `docker image prune` free what nothing uses",
     ),

@@ -141,6 +141,7 @@ def test_a_cache_in_a_registry_is_written_and_read(
         ("error getting credentials - err: exec: not found", "credential helper"),
         ("toomanyrequests: You have reached your pull rate limit", "limits anonymous pulls"),
         ("failed to calculate checksum of ref x", "render again"),
+        ("failed to solve: invalid reference format", "correct --base or --tag"),
         ("something new", ""),
     ],
 )

@@ -97,6 +97,10 @@ def test_a_registry_that_is_not_there_is_explained(passed: str) -> None:
 def test_an_image_that_does_not_exist_is_explained(registry: Registry) -> None:
     with pytest.raises(Trouble, match=r"there is no image firstlight-none:1\nhint: `./buildkit.py build demo`"):
         sent("firstlight-none:1", registry.host)
+    with pytest.raises(
+        Trouble, match=r"there is no image demo:of-mine\nhint: `./buildkit.py build demo --tag of-mine`"
+    ):
+        sent("demo:of-mine", registry.host)
 
 
 @pytest.mark.parametrize("registry_name", ["https://ghcr.io/me", "Ghcr.io/Me", "ghcr.io/me:1 x", ""])

@@ -181,8 +181,16 @@ def test_a_container_that_does_not_answer_in_time_shows_its_log(idle: Container)
 
 
 def test_an_image_that_is_not_there_is_explained(docker: docker_sdk.DockerClient, loaded: Loaded) -> None:
-    with pytest.raises(Trouble, match=r"there is no image demo:none-such\nhint: `./buildkit.py build demo` makes it"):
+    with pytest.raises(Trouble, match=r"there is no image demo:none-such\nhint: `./buildkit.py build demo --tag none"):
         containers.start(loaded, "demo:none-such", client=docker, volume="x", name="firstlight-test-none")
+
+
+@pytest.mark.parametrize("image", ["bad ref", "Demo:1", "demo:a b", "127.0.0.1:9/Demo:1"])
+def test_a_name_that_no_image_can_have_is_explained(
+    docker: docker_sdk.DockerClient, loaded: Loaded, image: str
+) -> None:
+    with pytest.raises(Trouble, match=rf"'{image}' cannot be an image's name\n  invalid ref.*\nhint: write NAME:TAG"):
+        containers.start(loaded, image, client=docker, volume="x", name="firstlight-test-none")
 
 
 def test_an_image_that_a_registry_does_not_have_is_explained(docker: docker_sdk.DockerClient, loaded: Loaded) -> None:
