@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from init import address, control
+from init import address, boot, control
 from init.complaint import Complaint
 from init.paths import Paths, rescue
 from init.plan import PlanError, load
@@ -128,7 +128,7 @@ def _paths() -> Paths:
 
 def _start(paths: Paths) -> str:
     """How to get a runner."""
-    if not Path(paths.run, "supervisor.sock").exists():
+    if not boot.poke(Path(paths.run, "supervisor.sock")):
         return "nothing of Firstlight runs here: start the container, or `./buildkit.py run NAME --local`"
     config = Path(paths.home, "etc", "supervisord.conf")
     return f"start it with: {paths.control / 'bin' / 'supervisorctl'} -c {config} start init"

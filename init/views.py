@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from init import control, lines, state
+from init import boot, control, lines, state
 from init.paths import Paths
 from init.state import ENDED, ServiceState, Snapshot, StageState
 
@@ -61,7 +61,7 @@ def current(paths: Paths) -> tuple[Snapshot, Presence]:
         raise Unknown(f"the state cannot be read: {error}") from None
     if found is None:
         raise Unknown(f"nothing was ever started here: {paths.state} has no state.json")
-    return found, "away" if Path(paths.run, "supervisor.sock").exists() else "stopped"
+    return found, "away" if boot.poke(Path(paths.run, "supervisor.sock")) else "stopped"
 
 
 def changes(paths: Paths) -> Iterator[tuple[Snapshot, Presence]]:

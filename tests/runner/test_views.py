@@ -139,8 +139,12 @@ def test_a_dead_runner_is_said() -> None:
 
 def test_after_the_end_of_everything_nothing_is_said_to_start_again(tmp_path: Path) -> None:
     house = House(tmp_path, [command("a", "true")])
-    with supervised(house, runner=True):
+    with supervised(house, runner=True) as supervisord:
         house.until_phase("ready")
+        supervisord.kill()
+        supervisord.wait()
+    assert Path(house.paths.run, "supervisor.sock").exists(), "it had no time to tidy up"
+    assert "nothing of Firstlight runs here" in house.firstlight("retry", "a").stderr
     text = house.firstlight("status").stdout
     assert "Nothing of it runs any more: this was so at" in text
     assert "start the container, or `./buildkit.py run NAME --local`." in text
