@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from docker.models.containers import Container
 
@@ -42,11 +44,13 @@ def run_image(
     port_offset: int | None = None,
 ) -> int:
     """The verb `run`: exit code. Starts `image` (without one: what was built last), prints the addresses, and follows
-    it until Ctrl-C stops it."""
+    it until Ctrl-C stops it, or the end of this program."""
     chosen = image or f"{loaded.manifest.name}:dev"
 
     def action() -> int:
         client = daemon.connect()
+        if not detach:
+            _hear()
         began = time.monotonic()
         values = variables.given(env or [], os.environ)
         container = containers.start(
@@ -71,11 +75,19 @@ def run_image(
         except BaseException as error:
             if not detach:
                 if isinstance(error, KeyboardInterrupt):
-                    print("\nstopping it", flush=True)
+                    with suppress(OSError):  # the window is closed
+                        print("\nstopping it", flush=True)
                 containers.stop(container)
             raise
 
     return told(action)
+
+
+def _hear() -> None:
+    """Take the end of this program, and the closing of its window, for a Ctrl-C. Whoever ignores them means it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _follow(container: Container) -> int:

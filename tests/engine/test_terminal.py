@@ -1,8 +1,10 @@
-"""`./buildkit.py run` on a terminal: Ctrl-C stops the container, also while a program inside has the terminal."""
+"""`./buildkit.py run` on a terminal: whoever presses Ctrl-C, closes the window or ends it stops the container, also
+while a program inside has the terminal."""
 
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
 from pathlib import Path
 
@@ -37,9 +39,17 @@ exec perl -MIO::Socket::INET -e '
 
 
 @pytest.mark.parametrize(
-    "goes_on", [pytest.param("exec sleep 600", id="while-it-follows"), pytest.param("exit 0", id="after-it-followed")]
+    ("goes_on", "number"),
+    [
+        pytest.param("exec sleep 600", None, id="ctrl-c-while-it-follows"),
+        pytest.param("exit 0", None, id="ctrl-c-after-it-followed"),
+        pytest.param("exec sleep 600", signal.SIGHUP, id="window-closed"),
+        pytest.param("exit 0", signal.SIGTERM, id="ended"),
+    ],
 )
-def test_ctrl_c_stops_it(docker: docker_sdk.DockerClient, small: str, tmp_path: Path, goes_on: str) -> None:
+def test_it_stops(
+    docker: docker_sdk.DockerClient, small: str, tmp_path: Path, goes_on: str, number: signal.Signals | None
+) -> None:
     name = f"tiny-{secrets.token_hex(3)}"
     (tmp_path / "tiny.yaml").write_text(f"manifest: 1\nname: {name}\nimage: {{base: debian}}\n")
     words = [sys.executable, str(ROOT / "buildkit.py"), "run", "tiny.yaml", "--image", small]
@@ -50,7 +60,10 @@ def test_ctrl_c_stops_it(docker: docker_sdk.DockerClient, small: str, tmp_path: 
             assert "/lab?token=abc\n" in terminal.text
             container = docker.containers.get(f"firstlight-{name}")
             until(lambda: goes_on != "exit 0" or not terminal.children(), 30, what="Docker gives the terminal back")
-            terminal.press(CTRL_C)
+            if number is None:
+                terminal.press(CTRL_C)
+            else:
+                terminal.process.send_signal(number)
             assert terminal.ended(within=30) == 130, terminal.text
             assert terminal.text.splitlines()[-1] == "stopping it"
             with pytest.raises(NotFound):
