@@ -59,6 +59,8 @@ def show(plan: Plan, specs: list[ModelsSpec]) -> int:
 def _figures(spec: ModelsSpec, known: SetState | None) -> str:
     sizes = [file.size for file in spec.files]
     total = None if None in sizes else sum(size or 0 for size in sizes)
+    if total is None and known is not None:
+        total = known.bytes_total
     have = known.bytes_have if known is not None else 0
     if total is None:
         return f"{lines.size(have)} of ?" if have else "size unknown"

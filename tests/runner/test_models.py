@@ -186,6 +186,9 @@ def test_a_set_whose_sizes_the_lock_does_not_know_is_whole_in_the_end(tmp_path: 
         with house.running(HF_ENDPOINT=origin.url):
             house.until({"models:new": "done"}, within=40)
             until(lambda: shown() == [(6_000_000, 6_000_000, 2)], within=10, what="all of it, and no more to come")
+            assert house.firstlight("models").stdout.split() == [
+                *["new", "6.0", "MB", "2", "files", "verified,", "by", "default"]
+            ]
 
 
 def test_a_set_can_be_dropped_while_it_is_fetched(tmp_path: Path, origin: Origin) -> None:
