@@ -390,6 +390,24 @@ def test_boot_without_supervisord(tmp_path: Path) -> None:
     assert f"{made.home}/control/bin/supervisord is not there\n  build the image again" in done.stderr
 
 
+def test_a_second_boot_leaves_the_first_alone(control: Path, tmp_path: Path) -> None:
+    made = house.build(tmp_path / "house", control, cli=CLI)
+    running = start_stack(made, {"JUPYTER_TOKEN": "first"})
+    try:
+        before = (made.run / "supervisord.pid").read_text()
+        done = boot(made, JUPYTER_TOKEN="second")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "firstlight boot: Firstlight runs here already\n"
+            "  `firstlight status` shows how far it is, `firstlight token --url` where it opens\n"
+        )
+        assert (made.run / "supervisord.pid").read_text() == before
+        assert (made.run / "token").read_text() == "first\n"
+        assert (made.run / "supervisor.sock").exists()
+    finally:
+        running.stop()
+
+
 def test_boot_with_an_unusable_workspace_goes_on(tmp_path: Path) -> None:
     made = house.build(tmp_path)
     made.workspace.rmdir()
