@@ -105,6 +105,8 @@ export interface Disk {
 export interface Snapshot {
   title: string;
   boot: { id: string; started: number };
+  /** When the runner wrote it. */
+  updated: number | null;
   phase: Phase;
   headline: Headline;
   etaS: number | null;

@@ -124,6 +124,7 @@ function snapshot(value: Raw): Snapshot {
   return {
     title,
     boot: { id: id(boot.id), started: number(boot.started) ?? 0 },
+    updated: number(value.updated) || null,
     phase,
     headline: headline(value.headline, title, text(value.message), phase),
     etaS: number(value.eta_s),

@@ -16,6 +16,8 @@ export interface Row {
   critical: boolean;
   /** One line: what happens, or for whom it waits. */
   note: string;
+  /** Titles of what it still waits for. */
+  waits: string[];
   /** At the end of the line: per cent, or a time. */
   value: string;
   /** Drawn stretch, seconds after the boot. */
@@ -65,13 +67,15 @@ export function timeline(state: Snapshot, now: number): Timeline {
   const rows = [...state.stages, ...state.services].map((subject): Row => {
     const [look, key] = [lookOf(subject.state), keyOf(subject)];
     const open = look === "active" || look === "waiting";
+    const waits = look === "waiting" ? waiting(subject, ended).map((need) => line(titles.get(need) ?? need, 40)) : [];
     return {
       key,
       title: line(subject.title, 120),
       look,
       state: subject.state,
       critical: state.critical.has(key),
-      note: note(subject, look, titles, ended),
+      note: note(subject, look, waits),
+      waits,
       value: value(subject, look, now),
       ran: stretch(subject, look, state.boot.started, since),
       planned: open ? subject.predicted : null,
@@ -118,13 +122,16 @@ export const plain = (text: string): string => line(text).replaceAll("`", "");
 /** "45.5 of 72.0 MB, 6.1 MB/s" without its bytes: those stand elsewhere. */
 const withoutBytes = (message: string): string => message.replace(/^[\d.]+ ?[kMGTP]?B of [\d.]+ ?[kMGTP]?B(?:, )?/, "");
 
-function note(subject: Stage | Service, look: Look, titles: Map<string, string>, ended: Set<string>): string {
+const waiting = (subject: Stage | Service, ended: Set<string>): string[] =>
+  isStage(subject) ? subject.waitsFor : subject.needs.filter((need) => !ended.has(need));
+
+/** "not selected; `firstlight models add mural` fetches it" without its command: the panel has a tick for that. */
+const withoutCommand = (message: string): string => message.replace(/; `[^`]*`[^;]*$/, "");
+
+function note(subject: Stage | Service, look: Look, waits: string[]): string {
   const [message, consequence] = [plain(subject.message), plain(subject.consequence ?? "")];
-  if (look === "waiting") {
-    const needs = isStage(subject) ? subject.waitsFor : subject.needs.filter((need) => !ended.has(need));
-    const names = needs.map((need) => line(titles.get(need) ?? need, 40));
-    return names.length ? `after ${list(names)}` : message || "waits for its turn";
-  }
+  if (look === "waiting") return waits.length ? `after ${list(waits)}` : message || "waits for its turn";
+  if (look === "skipped") return plain(withoutCommand(subject.message)) || subject.state;
   if (look === "active" && isStage(subject) && subject.bytesTotal) {
     const speed = subject.rate ? rate(subject.rate) : "";
     const rest = withoutBytes(message) === speed ? "" : withoutBytes(message);

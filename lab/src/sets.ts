@@ -23,13 +23,13 @@ export function setLines(state: Snapshot): SetLine[] {
   const stages = new Map(state.stages.map((stage) => [stage.id, stage]));
   return state.sets.map((set) => {
     const stage = stages.get(set.stage) ?? null;
-    const there = set.bytesTotal !== null && set.bytesHave >= set.bytesTotal;
+    const there = set.verified || (set.bytesTotal !== null && set.bytesHave >= set.bytesTotal);
     const open = set.selected && !there && (stage === null || !["done", "skipped", "degraded", "failed", "blocked"].includes(stage.state));
     return {
       set,
       title: line(stage?.title ?? set.name, 120),
       look: there && set.verified ? "done" : set.selected && stage ? lookOf(stage.state) : "skipped",
-      share: set.bytesTotal ? Math.min(1, set.bytesHave / set.bytesTotal) : there ? 1 : null,
+      share: there ? 1 : set.bytesTotal ? set.bytesHave / set.bytesTotal : null,
       figures: figures(set, there),
       note: note(set, stage, there),
       open,
@@ -52,6 +52,7 @@ function note(set: ModelSet, stage: Stage | null, there: boolean): string {
   else if (stage?.state === "verifying") words.push("verifying");
   else if (stage?.state === "running") words.push(stage.rate ? rate(stage.rate) : "fetching");
   else if (stage?.state === "failed" || stage?.state === "degraded") words.push(stage.state);
+  else if (stage?.state === "done") words.push("fetched");
   else words.push("queued");
   if (set.required) words.push("needed");
   return words.join(" · ");

@@ -22,7 +22,7 @@ test("each state says what matters then", () => {
         stage("weights", "running", { started: BOOT + 5, bytes_done: 3e9, bytes_total: 12e9, rate_bps: 41e6, message: "3.0 GB of 12.0 GB, 41.0 MB/s" }),
         stage("probe", "waiting", { title: "The probe", waits_for: ["kernel", "weights"], took_before: 42 }),
         stage("nodes", "failed", { started: BOOT, ended: BOOT + 2, message: "exit 1", consequence: "No nodes" }),
-        stage("mural", "skipped", { message: "not selected" }),
+        stage("mural", "skipped", { message: "not selected; `firstlight models add mural` fetches it" }),
       ],
       services: [service("app", "waiting", { needs: ["env", "kernel"] }), service("view", "ready", { started: BOOT + 2, ready_at: BOOT + 4 })],
       critical: ["weights", "service:app"],
@@ -42,6 +42,22 @@ test("each state says what matters then", () => {
       ["service:view", "done", "ready", "2.0 s", false],
     ],
   );
+  assert.deepEqual(rows[3]?.waits, ["kernel", "weights"]);
+});
+
+test("what is waited for has the name that its own line has", () => {
+  const stages = [stage("cppn", "running", { title: "Kernel cppn" }), stage("index", "waiting", { waits_for: ["cppn", "gone"] })];
+  const { rows } = timeline(snapshot({ stages }), BOOT + 1);
+  assert.deepEqual(rows[1]?.waits, ["Kernel cppn", "gone"]);
+});
+
+test("what is fetched is not called queued until its figures have followed", () => {
+  const set = { name: "a", stage: "models:a", files: 3, bytes_total: 72e6, bytes_have: 69e6, verified: 2, selected: true };
+  const [late, unsized] = setLines(
+    snapshot({ stages: [stage("models:a", "done")], sets: [set, { ...set, bytes_total: null, verified: 3 }] }),
+  );
+  assert.equal(late?.note, "3 files · fetched");
+  assert.deepEqual([unsized?.note, unsized?.look, unsized?.share], ["3 files · verified", "done", 1]);
 });
 
 test("while it goes on the axis reaches to what is expected, and stands still after", () => {

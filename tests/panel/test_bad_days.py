@@ -50,6 +50,19 @@ def test_a_dead_runner_is_told_and_its_return_needs_no_reload(scene: Scene, page
     assert scene.place.requests == [{"do": "retry", "stage": PAINTINGS}]
 
 
+def test_what_a_dead_runner_left_stands_still_and_its_log_is_one_click_away(scene: Scene, page: Page) -> None:
+    (scene.place.logs / "init.log").write_text("the runner's last words\n")
+    began = start()
+    scene.place.write(**began | {"updated": began["boot"].started + 30})
+    with scene.place.runner():
+        panel = scene.open(page)
+        expect(panel.row("cppn").locator(".fl-value")).not_to_have_text("0:25")
+    # Started 5 s after the boot, and last heard of 25 s later.
+    expect(panel.row("cppn").locator(".fl-value")).to_have_text("0:25")
+    panel.trouble.get_by_role("button", name="Show the log of init").click()
+    expect(page.locator(".fl-main").get_by_role("log")).to_contain_text("the runner's last words")
+
+
 def test_without_a_state_it_says_so_until_there_is_one(scene: Scene, page: Page) -> None:
     state = scene.place.run / "state.json"
     state.unlink()

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from init.state import Headline
 from tests.panel.conftest import picture
 from tests.panel.scene import WIDTHS, Panel, Scene, settle, start
+from tests.waiting import until
 
 ENOUGH = 4.5
 """Contrast of text that WCAG's level AA asks for."""
@@ -114,6 +115,39 @@ def test_an_unfolded_row_keeps_its_line_while_it_runs(scene: Scene, page: Page) 
         expect(panel.row("models:sketches").locator(".fl-value")).to_have_text(f"{min(99, round(have / 720_000))} %")
         heights.add(line.evaluate("each => each.getBoundingClientRect().height"))
     assert len(heights) == 1
+
+
+def test_a_headline_has_no_more_room_than_its_width_asks_for(scene: Scene, page: Page) -> None:
+    panel = scene.open(page)
+    heights = []
+    for width in (250, 500, 250):
+        panel.widen(width)
+        heading = panel.headline.locator("h2")
+        lines = "each => Math.round(each.firstElementChild.getBoundingClientRect().height / 20)"
+        room = "each => each.getBoundingClientRect().height"
+        until(lambda: heading.evaluate(room) <= 24 + 20 * (heading.evaluate(lines) - 1), what="a headline without gaps")  # noqa: B023
+        heights.append(heading.evaluate(room))
+    assert heights[0] == heights[2] > heights[1]
+
+
+def test_a_log_that_is_followed_stays_at_its_end_in_every_width(scene: Scene, page: Page) -> None:
+    file = scene.place.logs / "stages" / "cppn.log"
+    file.write_text("".join(f"[{n}/60] a compiler with many words on its line, {n}\n" for n in range(60)))
+    panel = scene.open(page)
+    row = panel.row("cppn")
+    row.locator(".fl-line").click()
+    row.get_by_role("button", name="Show the log of").click()
+    log = row.get_by_role("log")
+    expect(log).to_contain_text("[59/60]")
+    left = "each => each.scrollHeight - each.scrollTop - each.clientHeight"
+    for width in (420, 180, 300):
+        panel.widen(width)
+        until(lambda: log.evaluate(left) < 2, what="the log's end")
+        with file.open("a") as stream:
+            stream.write(f"written at {width} pixels\n")
+        expect(log).to_contain_text(f"written at {width} pixels")
+        until(lambda: log.evaluate(left) < 2, what="the log's new end")
+        expect(row.get_by_text("Following")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -7,7 +7,7 @@ import { fetched, type Look } from "../rows.ts";
 import { line, sentence } from "../text.ts";
 import type { View } from "../watch.ts";
 import { useReach } from "./context.ts";
-import { Bar, Clip, Mark } from "./parts.tsx";
+import { Bar, Button, Clip, Mark } from "./parts.tsx";
 import { Repair } from "./repair.tsx";
 
 const LOOK: Record<Headline["tone"], Look> = { busy: "active", ready: "done", warning: "warning", error: "error" };
@@ -44,6 +44,25 @@ function useSteady(kind: string): React.RefObject<HTMLHeadingElement> {
     kept.current.height = Math.max(kept.current.height, node.offsetHeight);
     node.style.minHeight = `${kept.current.height}px`;
   });
+  useEffect(() => {
+    const node = heading.current;
+    if (!node) return;
+    let frame = 0;
+    // Another width wraps it anew, also when nothing else changes; in the next frame, as it may not resize in this one.
+    const resized = new ResizeObserver(() => {
+      window.cancelAnimationFrame(frame);
+      frame = window.requestAnimationFrame(() => {
+        if (node.offsetWidth === kept.current.width) return;
+        node.style.minHeight = "";
+        kept.current = { ...kept.current, width: node.offsetWidth, height: node.offsetHeight };
+      });
+    });
+    resized.observe(node);
+    return () => {
+      window.cancelAnimationFrame(frame);
+      resized.disconnect();
+    };
+  }, [kind]);
   return heading;
 }
 
@@ -122,10 +141,22 @@ function Whole({ state, stale }: { state: Snapshot; stale: boolean }): React.JSX
 }
 
 function Trouble({ problem }: { problem: Problem }): React.JSX.Element {
+  const { showLog } = useReach();
+  const log = /`firstlight logs ([\w.:-]+)`/.exec(problem.remedy)?.[1];
   return (
     <div className="fl-trouble" data-look="warning">
       <Clip text={sentence(problem.message)} />
       {problem.remedy && <Clip className="fl-soft" text={sentence(problem.remedy)} />}
+      {log && (
+        <Button
+          label={`Show the log of ${log}`}
+          onClick={() => {
+            showLog(log);
+          }}
+        >
+          Log
+        </Button>
+      )}
     </div>
   );
 }

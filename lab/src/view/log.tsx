@@ -79,6 +79,18 @@ export function LogBox({ name, whole }: { name: string; whole?: boolean }): Reac
     const pre = box.current;
     if (pre && end) pre.scrollTop = pre.scrollHeight;
   }, [blocks, end]);
+  useEffect(() => {
+    const pre = box.current;
+    if (!pre || !end) return;
+    // Another width or height wraps the lines anew: who is at the end stays there.
+    const resized = new ResizeObserver(() => {
+      pre.scrollTop = pre.scrollHeight;
+    });
+    for (const node of [pre, ...pre.children]) resized.observe(node);
+    return () => {
+      resized.disconnect();
+    };
+  }, [blocks, end]);
   const label = `Log of ${line(name, 80)}`;
   return (
     <div className="fl-log" data-whole={whole}>

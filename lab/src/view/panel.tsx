@@ -29,7 +29,7 @@ function Body(): React.JSX.Element {
       {state && (
         <div className="fl-sections">
           <Boundary>
-            <Stages state={state} />
+            <Stages state={state} alive={view.answer?.alive !== false} />
           </Boundary>
           <Boundary>
             <Models state={state} />

@@ -12,13 +12,14 @@ import { LogBox } from "./log.tsx";
 import { Bar, Button, Clip, IconButton, Mark, Section } from "./parts.tsx";
 import { Repair } from "./repair.tsx";
 
-export function Stages({ state }: { state: Snapshot }): React.JSX.Element {
+/** `alive`: the runner is; what it said last stands still otherwise. */
+export function Stages({ state, alive }: { state: Snapshot; alive: boolean }): React.JSX.Element {
   const { watch, showPicture } = useReach();
   // Turned by hand, against what is shown by itself: what failed and can be repaired.
   const [turned, setTurned] = useState<ReadonlySet<string>>(new Set());
   const running = state.phase === "starting" || state.stages.some((stage) => stage.state === "running" || stage.state === "verifying");
-  const now = useNow(watch, running);
-  const whole = timeline(state, now);
+  const now = useNow(watch, running && alive);
+  const whole = timeline(state, alive ? now : (state.updated ?? now));
   const toggle = (key: string) => {
     setTurned((before) => {
       const next = new Set(before);
@@ -160,7 +161,7 @@ function Facts({ row }: { row: Row }): React.JSX.Element | null {
     if (subject.rate && row.look === "active") facts.push(["Rate", rate(subject.rate)]);
     if (subject.bytesTotal) facts.push(["Size", have(subject.bytesDone ?? 0, subject.bytesTotal)]);
     if (subject.attempt > 1) facts.push(["Attempt", String(subject.attempt)]);
-    if (row.look === "waiting" && subject.waitsFor.length) facts.push(["Waits for", line(list(subject.waitsFor, 6))]);
+    if (row.waits.length) facts.push(["Waits for", line(list(row.waits, 6))]);
   } else if (subject.restarts) {
     facts.push(["Restarts", String(subject.restarts)]);
   }
