@@ -263,6 +263,9 @@ class Runner:
     def _tick(self) -> None:
         self.outlook.keep()
         self.outlook.tell()
+        self.show_sets()
+
+    def show_sets(self) -> None:
         self.store.sets(self.sets.shown(self.snapshot, self.graph))
 
     def _guard(self, step: Callable[[], None]) -> None:

@@ -145,8 +145,10 @@ class Store:
     def sets(self, sets: list[SetState]) -> None:
         with self._wake:
             if sets != self._snapshot.sets:
+                before = [(each.selected, each.paused) for each in self._snapshot.sets]
                 self._snapshot.sets = sets
-                self._touch(urgent=False)
+                # What the user has chosen is seen at once; how much is there may wait.
+                self._touch(urgent=before != [(each.selected, each.paused) for each in sets])
 
     def _foresee(self, item: Any, values: Mapping[str, Any]) -> None:
         for name, value in values.items():

@@ -45,7 +45,10 @@ class Verbs:
 
         def work() -> None:
             try:
-                answer.set_result(verb(request))
+                said = verb(request)
+                # Who reads the answer sees what it says.
+                self._runner.show_sets()
+                answer.set_result(said)
             except Exception as error:
                 answer.set_exception(error)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from init import eta
+from init import control, eta
 from init.graph import Graph, Node
 from init.plan import Need
 from init.state import Boot, Snapshot, StageState
@@ -125,6 +126,26 @@ def test_a_paused_set_can_be_added_retried_and_dropped(tmp_path: Path, origin: O
         until(lambda: paused() is False, what="the end of its pause")
         assert "it is skipped" in house.firstlight("models", "resume", "slow").stderr
         assert house.stage("models:slow").message.startswith("dropped")
+
+
+def test_who_has_asked_for_a_set_sees_it_in_the_next_state(tmp_path: Path, origin: Origin) -> None:
+    origin.limit(200_000)
+    house = House(tmp_path, [models(origin, "slow", default=True), command("after", "true", "models:slow")])
+    run = Path(house.plan.paths.run)
+
+    def after(verb: str) -> tuple[bool, bool]:
+        """Selected and paused."""
+        control.ask(run, {"do": f"models.{verb}", "set": "slow"})
+        slow = json.loads(control.ask(run, {"do": "state"})["state"])["sets"][0]
+        return slow["selected"], slow["paused"]
+
+    with house.running(HF_ENDPOINT=origin.url):
+        until(lambda: (house.stage("models:slow").bytes_done or 0) > 0, within=30)
+        for _ in range(3):  # within a second, which is how often the figures follow by themselves
+            assert after("pause") == (True, True)
+            assert after("resume") == (True, False)
+            assert after("drop") == (False, False)
+            assert after("add") == (True, False)
 
 
 def test_only_files_that_were_read_count_as_verified(tmp_path: Path, origin: Origin) -> None:
