@@ -82,31 +82,30 @@ def refusal(
         reason = "too many requests from this address" if status == 429 else "it is overloaded"
         wait = f"; asked to wait {after:.0f} s" if after is not None else ""
         hint = (
-            f"set {service.variable}: signed-in users have a higher limit"
+            f"start with {service.variable} set: signed-in users have a higher limit"
             if service and not token and status == 429
             else None
         )
         return Trouble(f"{what}: {where} answered {status} ({reason}{wait})", hint=hint, after=after, kind="busy")
     if code == "GatedRepo":
         need = (
-            f"accept the licence at {page}, then set {HUB.variable}"
+            f"accept the licence at {page}, then start again with {HUB.variable} set"
             if not token
-            else (f"accept the licence at {page} with the account of this {HUB.variable}")
+            else (f"accept the licence at {page} with the account of this {HUB.variable} and retry")
         )
-        return Trouble(
-            f"{what}: {where} asks for an accepted licence", hint=f"{need} and retry", retry=False, kind="refused"
-        )
+        return Trouble(f"{what}: {where} asks for an accepted licence", hint=need, retry=False, kind="refused")
     if status in (401, 403) and service and (status == 401 or not token):
         if token:
             return Trouble(
                 f"{what}: {where} refused the token ({status})",
-                hint=f"make a new one at {service.tokens} and set {service.variable}",
+                hint=f"make a new one at {service.tokens} and start again with it as {service.variable}",
                 retry=False,
                 kind="refused",
             )
         return Trouble(
             f"{what}: {where} wants a token ({status}), or there is no such file",
-            hint=f"make one at {service.tokens}, set {service.variable}, and check the address {page}".rstrip(),
+            hint=f"make one at {service.tokens}, start again with {service.variable} set, and check the address "
+            f"{page}".rstrip(),
             retry=False,
             kind="refused",
         )

@@ -142,9 +142,9 @@ def test_nobody_else_can_give_aria2_orders(tmp_path: Path) -> None:
         (
             None,
             "o/gated/a.bin: Hugging Face asks for an accepted licence",
-            "accept the licence at .*/o/gated, then set HF_TOKEN",
+            "accept the licence at .*/o/gated, then start again with HF_TOKEN set",
         ),
-        ("hf_other", "asks for an accepted licence", "with the account of this HF_TOKEN"),
+        ("hf_other", "asks for an accepted licence", "with the account of this HF_TOKEN and retry"),
         ("hf_unknown", r"refused the token \(401\)", "make a new one at https://huggingface.co/settings/tokens"),
     ],
 )
@@ -167,14 +167,14 @@ def test_a_private_repository_is_explained(kitchen: Kitchen, origin: Origin) -> 
     file = origin.hub("o/private", "a.bin", Generated(1, 1000), access="private")
     with pytest.raises(StageFailed, match=r"wants a token \(401\), or there is no such file") as caught:
         kitchen.fetch(spec(file))
-    assert "set HF_TOKEN" in (caught.value.hint or "")
+    assert "start again with HF_TOKEN set" in (caught.value.hint or "")
 
 
 def test_civitai_without_a_token_is_explained(kitchen: Kitchen, origin: Origin) -> None:
     file = origin.civitai(3, "c.bin", Generated(2, 1000), access="gated")
     with pytest.raises(StageFailed, match="CivitAI wants a token") as caught:
         kitchen.fetch(spec(file))
-    assert "set CIVITAI_TOKEN" in (caught.value.hint or "")
+    assert "start again with CIVITAI_TOKEN set" in (caught.value.hint or "")
 
 
 def test_civitais_login_page_is_no_file(kitchen: Kitchen, origin: Origin) -> None:
