@@ -19,8 +19,8 @@ import { Watch } from "./watch.ts";
 import { logWidget, PANEL, PanelWidget, pictureWidget } from "./widgets.tsx";
 
 const PLUGIN = "firstlight-lab:plugin";
-/** jupyter-resource-usage's own panel. */
-const MEMORY = "kernelusage-panel-id";
+/** Panels of others: jupyter-resource-usage's, and jupyterlab-nvdashboard's in GPU images. */
+const OTHERS = { memory: "kernelusage-panel-id", gpu: "gpu-dashboard" } as const;
 
 type Place = "left" | "right";
 
@@ -89,6 +89,7 @@ function activate(
       panel.node.querySelector<HTMLElement>(`[data-key="${CSS.escape(id)}"] > button`)?.focus();
     },
     showMemory: null,
+    showGpu: null,
     folded: (section) => storage.get(`folded:${section}`) === "yes",
     fold: (section, folded) => {
       storage.set(`folded:${section}`, folded ? "yes" : "no");
@@ -136,13 +137,16 @@ function activate(
   restorer?.add(panel, PANEL);
   watch.start();
   void Promise.all([app.restored, loaded]).then(() => calm(shell)).then(() => {
-    const there = shell ? [...shell.widgets("left"), ...shell.widgets("right")].some((widget) => widget.id === MEMORY) : false;
-    if (there) {
-      reach.showMemory = () => {
-        app.shell.activateById(MEMORY);
-      };
-      panel.update();
-    }
+    const there = new Set(shell ? [...shell.widgets("left"), ...shell.widgets("right")].map((widget) => widget.id) : []);
+    const opens = (id: string) =>
+      there.has(id)
+        ? () => {
+            app.shell.activateById(id);
+          }
+        : null;
+    reach.showMemory = opens(OTHERS.memory);
+    reach.showGpu = opens(OTHERS.gpu);
+    panel.update();
     watch.changed.connect(tell);
     tell();
   });

@@ -12,8 +12,9 @@ export interface Reach {
   showPicture: () => void;
   /** Brings a stage's line into sight. */
   showStage: (id: string) => void;
-  /** Opens the panel of another extension that shows memory and processors; null when there is none. */
+  /** Open the panels of other extensions: memory and processors of a notebook, and the GPU; null where there is none. */
   showMemory: (() => void) | null;
+  showGpu: (() => void) | null;
   /** What the user folded, by section. */
   folded: (section: string) => boolean;
   fold: (section: string, folded: boolean) => void;

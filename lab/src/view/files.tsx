@@ -56,7 +56,7 @@ export function Files({ set, moving }: { set: string; moving: boolean }): React.
   }, [connection, set, moving]);
 
   if (!files) return <p className="fl-soft fl-files-note">{trouble || "Looking…"}</p>;
-  if (!files.length) return <p className="fl-soft fl-files-note">{trouble || "No files are known of it yet."}</p>;
+  if (!files.length) return <p className="fl-soft fl-files-note">{trouble || "They are listed once the set is fetched."}</p>;
   const first = Math.max(0, Math.floor(top / HEIGHT) - 4);
   const seen = files.slice(first, first + SHOWN + 8);
   const counted = files.filter((file) => file.state === "done").length;

@@ -1,4 +1,4 @@
-/** The disk at a glance; memory and processors are another extension's panel. */
+/** The disk at a glance; memory, processors and GPU are panels of other extensions. */
 
 import React from "react";
 import type { Disk } from "../contract.ts";
@@ -7,15 +7,20 @@ import { useReach } from "./context.ts";
 import { Bar, Section } from "./parts.tsx";
 
 export function Machine({ disk }: { disk: Disk | null }): React.JSX.Element | null {
-  const { showMemory } = useReach();
-  if (!disk && !showMemory) return null;
+  const { showMemory, showGpu } = useReach();
+  if (!disk && !showMemory && !showGpu) return null;
   return (
     <Section id="machine" title="Machine" aside={disk ? `${size(disk.free)} free` : undefined}>
       <div className="fl-machine">
         {disk && <Space disk={disk} />}
         {showMemory && (
           <button type="button" className="fl-more" onClick={showMemory}>
-            Memory and processors…
+            Memory and processors of a notebook…
+          </button>
+        )}
+        {showGpu && (
+          <button type="button" className="fl-more" onClick={showGpu}>
+            GPU memory and use…
           </button>
         )}
       </div>
