@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -95,18 +96,24 @@ def _head(now: Outline) -> str:
 def _group(title: str, rows: tuple[Row, ...]) -> str:
     body = "".join(_row(row) for row in rows)
     return (
-        f'<table style="width: 100%"><caption style="text-align: left"><b>{escape(title)}</b></caption>{body}</table>'
+        '<table style="width: 100%; table-layout: fixed">'
+        f'<caption style="text-align: left"><b>{escape(title)}</b></caption>{body}</table>'
     )
 
 
 def _row(row: Row) -> str:
     bar = "" if row.share is None else f' <progress max="1" value="{row.share:.3f}"></progress>'
-    detail = "<br>".join(escape(text) for text in (row.detail, *row.notes) if text)
+    detail = "<br>".join(_words(text) for text in (row.detail, *row.notes) if text)
     return (
-        f'<tr><th scope="row" style="text-align: left">{escape(row.id)}</th>'
-        f'<td style="color: {COLOURS.get(row.state, "inherit")}">{escape(row.state)}</td>'
-        f"<td>{detail}{bar}</td></tr>"
+        f'<tr><th scope="row" style="text-align: left; width: 26%">{escape(row.title)}</th>'
+        f'<td style="color: {COLOURS.get(row.state, "inherit")}; width: 12%">{escape(row.state)}</td>'
+        f'<td style="overflow-wrap: anywhere">{detail}{bar}</td></tr>'
     )
+
+
+def _words(text: str) -> str:
+    """HTML, with `commands` as such."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _widgets() -> Any:

@@ -23,6 +23,8 @@ ACTIVE = frozenset({"running", "verifying", "starting"})
 @dataclass(frozen=True)
 class Row:
     id: str
+    title: str
+    """What the panel calls it."""
     state: str
     detail: str
     notes: tuple[str, ...] = ()
@@ -52,10 +54,11 @@ def outline(reading: Reading, now: float) -> Outline:
     if head.get("repair"):
         headline += f" ({_text(head['repair'])})"
     stages, services, sets = (_items(state.get(name)) for name in ("stages", "services", "sets"))
+    titles = {_text(item.get("id")): _text(item.get("title")) for item in stages}
     groups = (
         ("Stages", tuple(_row(item, now) for item in stages)),
         ("Services", tuple(_row(item, now) for item in services)),
-        ("Models", tuple(_set(item) for item in sets)),
+        ("Models", tuple(_set(item, titles) for item in sets)),
     )
     return Outline(
         headline=headline,
@@ -123,10 +126,11 @@ def _row(item: Mapping[str, Any], now: float) -> Row:
     repair = _text(item.get("repair"))
     notes = (_text(item.get("consequence")), f"to repair: {repair}" if repair else "")
     share = _share(done, total) if state in ACTIVE else None
-    return Row(_text(item.get("id")), state, ", ".join(filter(None, words)), tuple(filter(None, notes)), share)
+    name, detail = _text(item.get("id")), ", ".join(filter(None, words))
+    return Row(name, _text(item.get("title")) or name, state, detail, tuple(filter(None, notes)), share)
 
 
-def _set(item: Mapping[str, Any]) -> Row:
+def _set(item: Mapping[str, Any], titles: Mapping[str, str]) -> Row:
     have, total = _number(item.get("bytes_have")), _number(item.get("bytes_total"))
     words = [f"{size(have or 0)} of {size(total)}" if total is not None else size(have or 0)]
     verified, files = _number(item.get("verified")), _number(item.get("files"))
@@ -134,7 +138,8 @@ def _set(item: Mapping[str, Any]) -> Row:
     words += [_text(item.get("license"))]
     state = "paused" if item.get("paused") is True else "selected" if item.get("selected") is True else ""
     notes = tuple(filter(None, [_text(item.get("problem"))]))
-    return Row(_text(item.get("name")), state, ", ".join(filter(None, words)), notes, _share(have, total))
+    name, detail = _text(item.get("name")), ", ".join(filter(None, words))
+    return Row(name, titles.get(_text(item.get("stage"))) or name, state, detail, notes, _share(have, total))
 
 
 def _items(value: Any) -> list[dict[str, Any]]:

@@ -190,6 +190,17 @@ def test_a_widget_follows_until_everything_has_settled(place: Place, kernel: Ker
         until(lambda: not kernel.following(), what="the thread ends")
 
 
+def test_a_widget_calls_things_what_the_panel_calls_them(place: Place, kernel: Kernel) -> None:
+    skipped = stage("models:big", "skipped", message="not selected; `firstlight models add big` fetches it")
+    sets = [{"name": "big", "stage": "models:big", "bytes_total": 10**9, "bytes_have": 0}]
+    write(place, stages=[skipped | {"title": "Big models"}], services=[], sets=sets)
+    with place.runner():
+        kernel.run("from firstlight_lab import progress\nview = progress()")
+        body = kernel.shown()[2]
+        assert body.count(">Big models</th>") == 2
+        assert "not selected; <code>firstlight models add big</code> fetches it" in body
+
+
 def test_a_widget_that_is_closed_is_left_alone(place: Place, kernel: Kernel) -> None:
     write(place, **LATER)
     with place.runner():

@@ -83,7 +83,7 @@ def in_a_notebook(page: Page) -> None:
     page.keyboard.type("from firstlight_lab import progress; progress()")
     page.keyboard.press("Shift+Enter")
     shown = page.locator(".jp-NotebookPanel .jp-OutputArea-output")
-    expect(shown).to_contain_text("models:mural", timeout=60_000)
+    expect(shown).to_contain_text("One large mural", timeout=60_000)
     picture(page, "notebook")
 
 

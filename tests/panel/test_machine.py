@@ -1,4 +1,4 @@
-"""Disk, memory and GPU: the disk in the panel itself, the rest one click away in the extensions that images have for it."""
+"""Disk, memory and GPU: the disk in the panel itself, the rest one click away in the extensions that images have."""
 
 from __future__ import annotations
 
