@@ -12,6 +12,7 @@ from images import shipped
 from init.plan import (
     Code,
     CommandSpec,
+    CondaSpec,
     FileSpec,
     GitSpec,
     KernelSpec,
@@ -22,7 +23,7 @@ from init.plan import (
     WheelSpec,
 )
 from manifests import expand
-from manifests.model import Manifest, Origin, PythonEnv
+from manifests.model import Conda, Manifest, Origin, PythonEnv
 
 if TYPE_CHECKING:
     from manifests.lock import Lock
@@ -44,7 +45,12 @@ class Specs:
             packages=list(env.packages),
             layers=env.layers,
             kernel=env.kernel,
+            conda=self._conda(env.conda) if env.conda is not None else None,
         )
+
+    def _conda(self, conda: Conda) -> CondaSpec:
+        url = expand.micromamba(conda)
+        return CondaSpec(list(conda.channels), list(conda.packages), url, self._lock.file(url).sha256)
 
     def packages(self, name: str) -> PythonSpec:
         """Requirements of source `name`."""

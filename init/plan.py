@@ -57,6 +57,18 @@ class GpuSpec:
 
 
 @dataclass(frozen=True)
+class CondaSpec:
+    """Make the environment from conda channels."""
+
+    channels: list[str]
+    packages: list[str]
+    url: str
+    """micromamba itself."""
+    sha256: str | None = None
+    """None when the lock does not know it: it is then not run."""
+
+
+@dataclass(frozen=True)
 class PythonSpec:
     """Make environment `env` and install into it."""
 
@@ -76,6 +88,7 @@ class PythonSpec:
     """Image layers that it is spread over when baked."""
     kernel: str | None = None
     """Display name as a notebook kernel."""
+    conda: CondaSpec | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import access, address, control, state
+from init import access, activation, address, control, state
 from init.complaint import Complaint
 from init.paths import rescue
 from init.plan import KernelSpec, Plan, PlanError, ServiceSpec, load
@@ -96,9 +96,8 @@ def environment(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) ->
     env.pop("PYTHONHOME", None)
     env.setdefault("PYTHONUNBUFFERED", "1")
     if service.env is not None:
-        home = plan.paths.env(service.env)
-        env["VIRTUAL_ENV"] = str(home)
-        env["PATH"] = f"{home / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
+        env.setdefault("PATH", os.defpath)
+        env |= activation.variables(plan.paths.env(service.env), env)
     values = _values(plan, service)
     env |= {name: _fill(value, values) for name, value in service.environment.items()}
     return env

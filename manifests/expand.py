@@ -9,7 +9,10 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from manifests.addresses import hub_address
-from manifests.model import Manifest, ModelFile, ModelSet, Node, Service
+from manifests.model import Conda, Manifest, ModelFile, ModelSet, Node, Service
+
+MICROMAMBA = "https://github.com/mamba-org/micromamba-releases/releases/download"
+"""Where its authors put the program that makes conda environments, for each release."""
 
 Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
 Where = tuple[str | int, ...]
@@ -46,6 +49,11 @@ class File(NamedTuple):
     destination: str
     size: int | None
     sha256: str | None
+
+
+def micromamba(conda: Conda) -> str:
+    """Address of the program that makes conda environments, of the release that the manifest names."""
+    return f"{MICROMAMBA}/{conda.micromamba}/micromamba-linux-64"
 
 
 def stages(manifest: Manifest) -> list[StageEntry]:

@@ -54,7 +54,8 @@ class LockedFile:
 
 @dataclass(frozen=True)
 class Lock:
-    """`git` goes by `URL#ref`, `models` by `URL@revision` (without `@…` outside Hugging Face), `wheels` by URL."""
+    """`git` goes by `URL#ref`, `models` by `URL@revision` (without `@…` outside Hugging Face), `wheels` and `programs`
+    (which make an environment, and which no package index has) by URL."""
 
     __pydantic_config__ = _STRICT
 
@@ -64,6 +65,7 @@ class Lock:
     git: dict[str, Commit | None] = field(default_factory=dict)
     models: dict[str, LockedFile] = field(default_factory=dict)
     wheels: dict[str, LockedFile] = field(default_factory=dict)
+    programs: dict[str, LockedFile] = field(default_factory=dict)
 
     def digest(self, reference: str) -> str | None:
         """Digest of base image `reference`, if known."""
@@ -74,8 +76,9 @@ class Lock:
         return ref if is_commit(ref) else self.git.get(git_key(url, ref))
 
     def file(self, url: str, revision: str | None = None) -> LockedFile:
-        """What is known of a file, model or wheel."""
-        return self.models.get(model_key(url, revision)) or self.wheels.get(url) or LockedFile()
+        """What is known of a file: model, wheel or program."""
+        known = self.models.get(model_key(url, revision)) or self.wheels.get(url) or self.programs.get(url)
+        return known or LockedFile()
 
     def sizes(self, files: Iterable[expand.File]) -> dict[str, int | None]:
         """Bytes by destination; None where neither manifest nor lock knows."""
@@ -113,14 +116,14 @@ class WantedGit:
 
 @dataclass(frozen=True)
 class WantedFile:
-    """A model file or a wheel, with what the manifest itself says about it."""
+    """A model file, a wheel or a program, with what the manifest itself says about it."""
 
     url: str
     revision: str | None
     size: int | None
     sha256: str | None
     names: tuple[str, ...]
-    """Model sets and destinations, or kernels."""
+    """Model sets and destinations, kernels, or environments."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class Wanted:
     git: dict[str, WantedGit]
     models: dict[str, WantedFile]
     wheels: dict[str, WantedFile]
+    programs: dict[str, WantedFile]
 
 
 def wanted(loaded: Loaded) -> Wanted:
@@ -150,7 +154,12 @@ def wanted(loaded: Loaded) -> Wanted:
     for kernel_name, kernel in manifest.kernels.items():
         for wheel in kernel.wheels:
             _want(wheels, wheel.url, WantedFile(wheel.url, None, None, wheel.sha256, (kernel_name,)))
-    return Wanted(manifest.image.base, git, models, wheels)
+    programs: dict[str, WantedFile] = {}
+    for env_name, env in manifest.python.envs.items():
+        if env.conda is not None:
+            url = expand.micromamba(env.conda)
+            _want(programs, url, WantedFile(url, None, None, None, (env_name,)))
+    return Wanted(manifest.image.base, git, models, wheels, programs)
 
 
 def _origins(loaded: Loaded) -> Iterator[tuple[str, Origin]]:
@@ -179,7 +188,10 @@ def path_of(loaded: Loaded) -> Path:
 
 def text(lock: Lock) -> str:
     """The lock as JSON, byte-stable."""
-    return json.dumps({"schema": SCHEMA, **asdict(lock)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    content = asdict(lock)
+    if not lock.programs:  # most images need none
+        del content["programs"]
+    return json.dumps({"schema": SCHEMA, **content}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read(loaded: Loaded) -> Lock:

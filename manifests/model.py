@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from manifests.values import (
     AptPackage,
     BaseImage,
+    CondaChannel,
+    CondaPackage,
+    CondaRelease,
     Duration,
     EnvName,
     Flag,
@@ -60,13 +63,26 @@ class Image(Section):
     """Further OCI labels."""
 
 
+class Conda(Section):
+    """Packages from conda channels, beside those from Python indexes: micromamba then makes the environment."""
+
+    channels: Annotated[list[CondaChannel], Field(min_length=1)]
+    """Where to look, the first one first: `conda-forge`, `nvidia/label/cuda-12.4.1`, or an address."""
+    packages: list[CondaPackage] = []
+    """What to take from there (`cudnn`, `cuda-runtime=12.4.1`); Python itself goes without saying."""
+    micromamba: CondaRelease = "2.8.1-0"
+    """Release of the program that does it; its SHA-256 stands in the lock."""
+
+
 class PythonEnv(Section):
-    """A virtual environment, made by uv."""
+    """A Python environment, made by uv, or with `conda` by micromamba."""
 
     packages: list[Requirement] = []
     """Requirements (PEP 508), installed in one resolution."""
     version: Text | None = None
     """Python version of this environment, instead of `python.version`; `system`: the base image's `python3`."""
+    conda: Conda | None = None
+    """Make it from conda channels, Python included; `packages` still come from Python indexes, by uv."""
     index: dict[Id, HttpUrl] = {}
     """Extra package indexes by name, searched before the default one."""
     index_strategy: Literal["first-index", "unsafe-best-match"] = "first-index"
@@ -83,6 +99,14 @@ class PythonEnv(Section):
     """When to make it, instead of the manifest's `at`."""
     consequence: Text | None = None
     """What the user misses when this fails."""
+
+    @model_validator(mode="after")
+    def _one_python(self) -> PythonEnv:
+        if self.conda is not None and self.version == "system":
+            raise ValueError(
+                "`conda` brings a Python of its own, and `version` asks for the base image's\nkeep one of them"
+            )
+        return self
 
 
 class Python(Section):

@@ -46,6 +46,9 @@ def questions(
     for key, file in want.wheels.items():
         if f"wheel {key}" in asked:
             yield partial(_ask_file, "wheel", key, file, given.wheels[key], environ, courtesy)
+    for key in want.programs:
+        if f"program {key}" in asked:
+            yield partial(_ask_program, key, courtesy)
 
 
 def answers(asked: list[Question]) -> Iterator[Answer]:
@@ -106,6 +109,15 @@ def _ask_file(
     return [Answer(item, partial(_with_file, kind, key, found), ", ".join(words))]
 
 
+def _ask_program(url: str, courtesy: Courtesy) -> list[Answer]:
+    item = f"program {url}"
+    try:
+        found = hub.program(url, courtesy)
+    except CannotResolve as reason:
+        return [Answer(item, reason)]
+    return [Answer(item, partial(_with_file, "program", url, found), str(found.sha256))]
+
+
 def _agreed(given: LockedFile, found: LockedFile, file: WantedFile) -> LockedFile:
     """Both together. Raises CannotResolve when the server now has another file than the one known."""
     for name in ("sha256", "size"):
@@ -129,6 +141,8 @@ def _with_commit(key: str, commit: str, lock: Lock) -> Lock:
 
 
 def _with_file(kind: str, key: str, file: LockedFile, lock: Lock) -> Lock:
+    if kind == "program":
+        return replace(lock, programs={**lock.programs, key: file})
     if kind == "wheel":
         return replace(lock, wheels={**lock.wheels, key: file})
     return replace(lock, models={**lock.models, key: file})

@@ -103,6 +103,25 @@ EnvName = Annotated[
     _pattern(_VARIABLE, "environment variable name", "letters, digits and `_`, no digit first"),
     _for_editors(_VARIABLE, "boolean"),
 ]
+CondaChannel = Annotated[
+    str,
+    _pattern(
+        r"https?://[^\s@]+|[A-Za-z0-9][\w.-]*(?:/[\w.-]+)*",
+        "conda channel",
+        "a name (`conda-forge`), a label (`nvidia/label/cuda-12.4.1`) or an address without a password",
+    ),
+]
+CondaPackage = Annotated[
+    str,
+    _pattern(
+        r"(?:[A-Za-z0-9][\w./-]*::)?[A-Za-z0-9_][\w.-]*(?:[=<>!~ ][\w.*+!=<>~|, -]*)?",
+        "conda package",
+        "as conda writes it: `cudnn`, `cuda-runtime=12.4.1`, `numpy>=1.26,<2`",
+    ),
+]
+CondaRelease = Annotated[
+    str, _pattern(r"\d+\.\d+\.\d+-\d+", "release of micromamba", "version and build number, as `2.8.1-0`")
+]
 PackageName = Annotated[
     str, _pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "package name", "the name alone, without version")
 ]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from init.failure import StageFailed
-from init.fetch import fallback, verify
+from init.fetch import single
 from init.fetch.board import Board
 from init.fetch.dispatch import Dispatcher
 from init.fetch.job import FetchResult, Progress, Want
 from init.fetch.queue import result
-from init.fetch.trouble import Trouble, bare
 from init.fetch.workers import Tuning
 from init.plan import FileSpec
 from init.state import FileState
@@ -77,43 +75,8 @@ class Fetcher:
 
     def fetch_file(self, url: str, path: Path, sha256: str | None, cancel: threading.Event) -> None:
         """Fetch one small file (a wheel) to an absolute path, over one connection. Raises StageFailed."""
-        if path.is_file() and sha256 and verify.digest(path, cancel=cancel) == sha256:
-            return
         assert self._dispatcher is not None, "not started"
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._try(url, partial, sha256, cancel)
-            verify.sync(partial)
-            partial.replace(path)
-        except Trouble as trouble:
-            raise StageFailed(trouble.message, hint=trouble.hint, retry=trouble.retry) from None
-        except verify.Cancelled:
-            raise StageFailed("cancelled", retry=False) from None
-        except OSError as error:
-            raise StageFailed(f"{path}: {error.strerror}", hint="check the disk") from None
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _try(self, url: str, partial: Path, sha256: str | None, cancel: threading.Event) -> None:
-        assert self._dispatcher is not None
-        for attempt in range(4):
-            try:
-                address = self._dispatcher.sources.resolve(url, None, known=sha256 is not None)
-                fallback.plain(address, partial, address.size, lambda _: None, cancel)
-                break
-            except Trouble as trouble:
-                if not trouble.retry or attempt == 3:
-                    raise
-                if cancel.wait(max(trouble.after or 0.0, self._tuning.backoff * 2**attempt)):
-                    raise verify.Cancelled from None
-        expected = sha256 or address.sha256
-        if expected and (found := verify.digest(partial, cancel=cancel)) != expected:
-            raise Trouble(
-                f"{bare(url)} has other content: its SHA-256 is {found}, and should be {expected}",
-                retry=False,
-                kind="content",
-            )
+        single.fetch(url, path, sha256, cancel, self._dispatcher.sources, self._tuning.backoff)
 
     def stop(self) -> None:
         """End everything that was started; partial files stay for the next time."""

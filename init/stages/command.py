@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from init import activation
 from init.failure import StageFailed
 from init.paths import Paths
 from init.plan import CommandSpec
@@ -25,9 +26,9 @@ def run(context: Context) -> Outcome:
     env = {f"FIRSTLIGHT_{name.upper()}": place for name, place in places.items()}
     env |= {name: _filled(value, places) for name, value in spec.environment.items()}
     if spec.env is not None:
-        folder = paths.env(spec.env)
-        path = spec.environment.get("PATH") or context.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
-        env |= {"VIRTUAL_ENV": str(folder), "PATH": f"{folder / 'bin'}:{path}"}
+        env |= activation.variables(
+            paths.env(spec.env), {"PATH": "/usr/local/bin:/usr/bin:/bin", **context.environ, **env}
+        )
     words = spec.run if shell else [_filled(word, places) for word in spec.run]
     said: list[str] = []
 

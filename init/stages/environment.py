@@ -18,8 +18,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from init import activation
 from init.failure import StageFailed
-from init.stages import uv
+from init.plan import CondaSpec
+from init.stages import conda, uv
 from init.stages.context import Context
 
 _LOCKS: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
@@ -47,6 +49,8 @@ class Environment:
     @property
     def version(self) -> str:
         """Python version, such as `3.12.3`; empty when there is no environment."""
+        if found := conda.python_version(self.path):
+            return found
         try:
             lines = (self.path / "pyvenv.cfg").read_text().splitlines()
         except OSError:
@@ -65,14 +69,17 @@ class Environment:
         numbered = version is not None and version[0].isdigit()
         return bool(found) and self.python.exists() and (not numbered or f"{found}.".startswith(f"{version}."))
 
-    def create(self, version: str | None, identity: str) -> None:
+    def create(self, version: str | None, identity: str, channels: CondaSpec | None = None) -> None:
         """Make it, unless it is there already for the same `identity`: anything that should make it anew."""
         file = self.notes / "identity"
         if not self.exists(version) or not file.exists() or file.read_text() != identity:
             shutil.rmtree(self.path, ignore_errors=True)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.context.report(message=f"making the environment {self.name}")
-            uv.run(self.context, "venv", "--prompt", self.name, "--python", version or "python3", self.path)
+            if channels is not None:
+                conda.create(self.context, channels, version, self.path)
+            else:
+                uv.run(self.context, "venv", "--prompt", self.name, "--python", version or "python3", self.path)
             _write(self._note, "{}")
             _write(self.notes / "strategy", self._strategy or "")
             _write(file, identity)
@@ -115,8 +122,7 @@ class Environment:
     def guards(self) -> dict[str, str]:
         """Variables that make pip and uv obey in programs that call them by themselves."""
         return {
-            "VIRTUAL_ENV": str(self.path),
-            "PATH": f"{self.path / 'bin'}:{self.context.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
+            **self.activated(),
             "PIP_CONSTRAINT": self._pip_constraints.as_uri(),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_NO_INPUT": "1",
@@ -124,6 +130,10 @@ class Environment:
             "UV_EXCLUDE": self._write_forbidden().as_uri(),
             **uv.environment(self.context),
         }
+
+    def activated(self) -> dict[str, str]:
+        """Variables that make it the environment of a program."""
+        return activation.variables(self.path, {"PATH": "/usr/local/bin:/usr/bin:/bin", **self.context.environ})
 
     def install(self, requirements: Iterable[str], *words: str | Path) -> None:
         """Install in one resolution, under what is frozen. Raises StageFailed."""
@@ -179,8 +189,11 @@ class Environment:
         )
 
     def unfinished(self) -> list[Path]:
-        """The `.dist-info` folders of packages whose files are not all there."""
-        return [folder for folder in self.packages.glob("*.dist-info") if not self._whole(folder)]
+        """The `.dist-info` folders of packages whose files are not all there. Conda answers for its own: it changes
+        files after their record was written."""
+        return [
+            folder for folder in self.packages.glob("*.dist-info") if not (conda.owns(folder) or self._whole(folder))
+        ]
 
     def _whole(self, folder: Path) -> bool:
         try:

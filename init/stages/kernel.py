@@ -201,7 +201,7 @@ class _Kernel:
         probe = self.context.plan.paths.files / self.spec.probe
         self.context.report(message=f"running {self.spec.probe}")
         lines: list[str] = []
-        env = {"PATH": self.environment.guards()["PATH"], "VIRTUAL_ENV": str(self.environment.path)}
+        env = self.environment.activated()
         argv, folder = [self.environment.python, probe], Path(self.context.plan.paths.disk)
         try:
             code = self.context.run(argv, cwd=folder, env=env, within=PROBE_WITHIN, check=False, on_line=lines.append)

@@ -8,6 +8,7 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+from init import activation
 from init.failure import StageFailed
 from init.plan import PythonSpec
 from init.stages import layers
@@ -23,7 +24,7 @@ def run(context: Context) -> Outcome:
     environment = Environment(context, spec.env, spec.index, spec.index_strategy, spec.forbid)
     with environment.installing():
         if spec.source is None:
-            environment.create(spec.python, _identity(spec))
+            environment.create(spec.python, _identity(spec), spec.conda)
         elif not environment.exists():
             raise StageFailed(
                 f"the environment {spec.env} does not exist", hint=f"firstlight retry {spec.env}", retry=False
@@ -86,7 +87,7 @@ def _kernelspec(context: Context, spec: PythonSpec, environment: Environment) ->
         "argv": [str(environment.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": spec.kernel,
         "language": "python",
-        "env": {"VIRTUAL_ENV": str(environment.path), "PATH": f"{environment.path / 'bin'}:${{PATH}}"},
+        "env": activation.variables(environment.path, {**context.environ, "PATH": "${PATH}"}),
         "metadata": {"debugger": True},
     }
     # At the end of the kernel's path, where it hides nothing: `from firstlight_lab import progress`.
