@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from images import shipped
 from init.plan import KernelSpec, Plan, PythonSpec, Stage
-from manifests import clashes
+from manifests import clashes, expand
 
 if TYPE_CHECKING:
     from manifests.load import Loaded
@@ -72,6 +72,22 @@ def refusals(loaded: Loaded) -> list[Problem]:
             hint = "`title` of the manifest sets it" if name == f"{OCI}title" else "give yours another name"
             problems.append(Problem(place, f"Firstlight itself sets the label `{name}`", hint))
     return problems
+
+
+def unpinned(loaded: Loaded, lock: Lock) -> list[Problem]:
+    """Programs that an image would have to run unseen: the lock does not know their SHA-256."""
+    from manifests.problems import Problem
+
+    hint = f"with a network, `{loaded.verb('lock')}` looks it up"
+    return [
+        Problem(
+            loaded.keys.get(("python", "envs", name, "conda")),
+            f"the lock does not know the SHA-256 of micromamba {env.conda.micromamba}, which makes `{name}`",
+            hint,
+        )
+        for name, env in loaded.manifest.python.envs.items()
+        if env.conda is not None and lock.file(expand.micromamba(env.conda)).sha256 is None
+    ]
 
 
 def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running: list[str]) -> dict[str, Any]:

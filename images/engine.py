@@ -80,14 +80,17 @@ def build(
     sbom: bool = True,
     compression: str = "zstd",
 ) -> Built:
-    """Render the manifest and build it. Raises Trouble.
+    """Render the manifest and build it. Raises Trouble, and Refused for a program that the lock does not pin.
 
     `push` is the registry (`HOST/PATH`) whose caches are read, and where this image's own is written; the image itself
     is pushed by `images.push`.
     """
-    from images import context
+    from images import context, dockerfile
+    from manifests.problems import Refused
 
     loaded = with_at(loaded, at)
+    if problems := dockerfile.unpinned(loaded, lock):
+        raise Refused(problems)
     name = loaded.manifest.name
     if printing:
         return _printed(loaded, lock, base=base, tag=tag, cache=buildx.cache(push, name) if push else None, sbom=sbom)

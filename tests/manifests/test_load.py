@@ -140,7 +140,7 @@ def test_a_parent_from_elsewhere_brings_its_own_files(family: Path, monkeypatch:
 def test_our_parents_serve_manifests_anywhere(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("manifest: 1\nname: mine\nextends: _gpu-lab.yaml\n")
     loaded = load.load(str(tmp_path / "mine.yaml"))
-    assert [file.name for file in loaded.chain] == ["_lab.yaml", "_gpu-lab.yaml", "mine.yaml"]
+    assert [file.name for file in loaded.chain] == ["_lab.yaml", "_gpu-runtime.yaml", "_gpu-lab.yaml", "mine.yaml"]
 
 
 def test_what_show_prints_loads_to_the_same(tmp_path: Path) -> None:
