@@ -217,22 +217,21 @@ def explained(lines: Sequence[str], code: int) -> StageFailed:
             hint="this network may have a certificate authority of its own: start again with SSL_CERT_FILE, the path"
             " of a bundle that holds it",
         )
-    if missing := re.findall(r"(\S[^│─└├\n]*?) does not exist \(perhaps", text):
+    if missing := re.findall(r"[├└]─ ([^\n]+?),?(?: which)? does not exist \(perhaps", text):
         return StageFailed(
             f"no channel has {', '.join(dict.fromkeys(missing))}",
             hint="correct the package's name or version in `conda.packages`, or add the channel that has it",
             retry=False,
         )
-    if needs := re.search(r"(__\w+)\S* is missing on the system|(__\w+)[^\n]*conflicts with", text):
-        name = needs[1] or needs[2]
+    if needs := re.search(r"(__\w+)\b[^\n]*(is missing on the system|conflicts with)", text):
         return StageFailed(
-            f"a conda package wants another machine than this one ({name})",
+            f"a conda package wants another machine than this one ({needs[1]})",
             hint="with `__cuda`, the driver is too old for the package, or the machine has no GPU: ask for an earlier"
             " release of the package",
             retry=False,
         )
     if "Could not solve for environment specs" in text:
-        told = [line.strip(" │├└─") for line in lines if re.search(r"[├└]─", line)]
+        told = [line.strip(" │├└─;.") for line in lines if re.search(r"[├└]─", line)]
         return StageFailed(
             f"the conda packages asked for do not fit together: {'; '.join(told)[:400] or gist(lines)}",
             hint="correct `conda.packages`, or the order of `conda.channels`",
