@@ -109,6 +109,19 @@ def model(value: str) -> str:
     return value
 
 
+_channel = url("https", "http", instead="its credentials go into a `.mambarc` that MAMBARC names at the start")
+
+
+def channel(value: str) -> str:
+    """A check for conda channels: a name, a label, or an address."""
+    if "://" in value:
+        return _channel(value)
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)*", value, re.ASCII) is None:
+        hint = "write its name (`conda-forge`), a label (`nvidia/label/cuda-12.4.1`) or its address"
+        raise ValueError(f"{brief(value)} is no conda channel\n{hint}")
+    return value
+
+
 def requirement(value: str) -> None:
     """A check for the address after `name @`."""
     try:

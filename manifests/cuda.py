@@ -20,5 +20,5 @@ def release(manifest: Manifest) -> str | None:
             found += re.findall(r"^cuda-toolkit\b.*==(\d+)\.(\d+)", text)
         for text in [*env.conda.channels, *env.conda.packages] if env.conda is not None else []:
             found += re.findall(r"\bcuda-(\d+)\.(\d+)", text)
-            found += re.findall(r"^cuda-(?:runtime|toolkit|version)\s*=+\s*(\d+)\.(\d+)", text)
+            found += re.findall(r"^cuda-(?:runtime|toolkit|version)[ =]+(\d+)\.(\d+)", text)
     return ".".join(map(str, max((int(major), int(minor)) for major, minor in found))) if found else None

@@ -103,14 +103,7 @@ EnvName = Annotated[
     _pattern(_VARIABLE, "environment variable name", "letters, digits and `_`, no digit first"),
     _for_editors(_VARIABLE, "boolean"),
 ]
-CondaChannel = Annotated[
-    str,
-    _pattern(
-        r"https?://[^\s@]+|[A-Za-z0-9][\w.-]*(?:/[\w.-]+)*",
-        "conda channel",
-        "a name (`conda-forge`), a label (`nvidia/label/cuda-12.4.1`) or an address without a password",
-    ),
-]
+CondaChannel = Annotated[str, AfterValidator(addresses.channel), _TEXT_ALONE]
 CondaPackage = Annotated[
     str,
     _pattern(
