@@ -103,7 +103,7 @@ EnvName = Annotated[
     _pattern(_VARIABLE, "environment variable name", "letters, digits and `_`, no digit first"),
     _for_editors(_VARIABLE, "boolean"),
 ]
-CondaChannel = Annotated[str, AfterValidator(addresses.channel), _TEXT_ALONE]
+CondaChannel = Annotated[str, AfterValidator(addresses.channel)]
 CondaPackage = Annotated[
     str,
     _pattern(
@@ -112,8 +112,9 @@ CondaPackage = Annotated[
         "as conda writes it: `cudnn`, `cuda-runtime=12.4.1`, `numpy>=1.26,<2`",
     ),
 ]
+_RELEASE = r"[0-9]+\.[0-9]+\.[0-9]+-[0-9]+"
 CondaRelease = Annotated[
-    str, _pattern(r"\d+\.\d+\.\d+-\d+", "release of micromamba", "version and build number, as `2.8.1-0`")
+    str, _pattern(_RELEASE, "release of micromamba", "version and build number, as `2.8.1-0`"), _for_editors(_RELEASE)
 ]
 PackageName = Annotated[
     str, _pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "package name", "the name alone, without version")
