@@ -11,7 +11,8 @@ from manifests.model import Manifest, ModelSet
 BEGIN, END = "<!-- sets: written by `make docs` -->\n", "<!-- end of sets -->"
 
 
-PAGES = {"comfyui-wan22": Path(__file__).resolve().parent.parent / "docs" / "comfyui.md"}
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = {"comfyui-wan22": DOCS / "comfyui.md", "visomaster": DOCS / "visomaster.md"}
 """By manifest."""
 
 
