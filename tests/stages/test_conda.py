@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from init import activation
+from init import activation, serve
 from init.failure import StageFailed
-from init.plan import CommandSpec, CondaSpec, PythonSpec
+from init.plan import CommandSpec, CondaSpec, PythonSpec, ServiceSpec
 from init.stages import conda
 from init.stages.environment import Environment
 from tests.stages import channel, wheels
@@ -143,6 +143,9 @@ def test_activation_reaches_every_program(bench: Bench, channels: Channels, home
     given = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}
     said = subprocess.run(["sh", "-c", shell], env=given, capture_output=True, text=True, check=True).stdout
     assert said.split() == [str(home), f"{home}/share/studio", set_["LD_LIBRARY_PATH"], f"{home}/bin/python"]
+    service = ServiceSpec("app", "App", ["python"], [], env="viso_env")
+    served = serve.environment(bench.context(channels.spec()).plan, service, {"PATH": "/usr/bin", **bench.environ})
+    assert served.items() >= set_.items()
     command = CommandSpec(["sh", "-euc", "echo $STUDIO_HOME; command -v python"], env="viso_env")
     assert bench.run(command, "show").message == f"{home}/bin/python"
 
@@ -164,6 +167,14 @@ def test_again_it_changes_nothing_and_other_packages_start_anew(bench: Bench, ch
     bench.run(channels.spec("fromconda"), "viso_env")
     assert len(ran(bench.log, "micromamba create")) == 2
     assert not (home / "share/cuda").exists() and says(home, "import fromconda") == ""
+
+
+def test_baked_it_leaves_nothing_that_a_clock_decides(bench: Bench, channels: Channels, home: Path) -> None:
+    bench.run(channels.spec("cuda-runtime", "fromconda"), "viso_env", baking=True)
+    assert len(ran(bench.log, "micromamba create", "--no-pyc")) == 1
+    assert says(home, "import fromconda; print(fromconda.__version__)") == "1.5"
+    assert list((bench.cache / "firstlight-conda").glob("cuda-runtime-*"))
+    assert not Path(bench.paths.disk, "cache").exists()
 
 
 def test_what_a_kill_left_is_made_again(bench: Bench, channels: Channels, home: Path) -> None:
