@@ -45,6 +45,15 @@ def test_it_does_what_the_one_in_its_place_does(micromamba: Path) -> None:
 @pytest.mark.skipif("FIRSTLIGHT_MICROMAMBA" in os.environ, reason="a machine that does not reach conda's channels")
 def test_the_channels_have_what_visomaster_asks_for(micromamba: Path, tmp_path: Path) -> None:
     assert isinstance(SPEC, PythonSpec) and SPEC.conda is not None
-    words: list[str | Path] = [micromamba, "create", "--yes", "--dry-run", "--root-prefix", tmp_path, "--prefix", tmp_path / "env"]
+    words: list[str | Path] = [
+        micromamba,
+        "create",
+        "--yes",
+        "--dry-run",
+        "--root-prefix",
+        tmp_path,
+        "--prefix",
+        tmp_path / "env",
+    ]
     words += ["--override-channels", *(word for name in SPEC.conda.channels for word in ("--channel", name))]
     subprocess.run([*words, f"python={SPEC.python}", *SPEC.conda.packages], check=True)

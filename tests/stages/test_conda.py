@@ -290,3 +290,19 @@ def test_what_scripts_changed() -> None:
     old = {"PATH": "/e/bin:/usr/bin", "A": "1", "B": "x"}
     new = {"PATH": "/e/more:/e/bin:/usr/bin", "A": "2", "B": "x", "NEW": "n", "SHLVL": "3", "_": "/bin/sh"}
     assert conda.changes(old, new) == ({"A": "2", "NEW": "n"}, {"PATH": "/e/more"})
+
+
+def test_bytes_are_told_while_they_arrive(
+    bench: Bench, channels: Channels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a pipe micromamba says how much it will be, and nothing until all of it is there."""
+    monkeypatch.setattr(conda, "_LOOK", 0.01)
+    told: list[int | None] = []
+    context = bench.context(channels.spec())
+    context.report = lambda *, done=None, **_: told.append(done)
+    write(tmp_path / "pkgs", {"older-1-0.conda": "x" * 1000})
+    with conda._measuring(context, tmp_path / "pkgs"):
+        write(tmp_path / "pkgs", {"cudnn-9-0.conda.part": "x" * 70, "urls.txt": "not a package"})
+        until(lambda: told and told[-1] == 70)
+        write(tmp_path / "pkgs", {"cuda-12-0.tar.bz2": "x" * 30})
+        until(lambda: told[-1] == 100)
