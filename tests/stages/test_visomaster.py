@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from init.stages.environment import Environment
 from manifests import load, lock
 from tests.stages import wheels
 from tests.stages.bench import Bench, write
-from tests.stages.repositories import Repositories, repositories
+from tests.stages.repositories import Repositories
 
 IMAGES = ["visomaster", "visomaster-fusion"]
 SHIPPED = {
@@ -43,20 +42,8 @@ def environment(name: str) -> PythonSpec:
 
 @pytest.fixture
 def bench(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """With a cache of its own: the tiny packages here have the names of real ones."""
     return Bench(tmp_path / "root", tmp_path_factory.mktemp("uv-cache"))
-
-
-@pytest.fixture
-def repos(tmp_path: Path) -> Iterator[Repositories]:
-    with repositories(tmp_path / "repositories") as found:
-        yield found
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    (tmp_path / "index" / "simple").mkdir(parents=True)
-    with wheels.served(tmp_path / "index") as address:
-        yield tmp_path / "index", f"{address}/simple"
 
 
 @pytest.mark.parametrize("name", IMAGES)
