@@ -109,6 +109,14 @@ def test_python_from_conda_and_packages_from_an_index(
     assert {"fromconda", "gpu-runtime", "app-of-both", "pip"} <= found.installed().keys()
     assert "runtime" not in found.installed() and found.unfinished() == []
     assert (home / "share/cuda/version").read_text() == "12.4.1\n"
+    # Install scripts call uv and pip by themselves.
+    wheels.add(index[0], "extra", "1.0", ["runtime"])
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--index", index[1], "extra"]
+    given = {**{k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}, **found.guards()}
+    subprocess.run(uv, env=given, capture_output=True, check=True)
+    assert "extra" in found.installed() and "runtime" not in found.installed()
+    pip = [str(home / "bin/python"), "-m", "pip", "install", "--index-url", index[1], "runtime"]
+    assert subprocess.run(pip, env=given, capture_output=True, check=False).returncode != 0
     asked = ran(bench.log, "micromamba create", "--override-channels")
     assert len(asked) == 1 and asked[0].index("/cuda") < asked[0].index("/forge")
     assert any(message.startswith("linking cuda-runtime") for message in bench.messages)
