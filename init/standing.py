@@ -57,7 +57,11 @@ def judge(snapshot: Snapshot) -> Phase:
 def limits(environ: Mapping[str, str]) -> dict[Resource, int]:
     """How many stages may use a resource at once; `FIRSTLIGHT_LIMITS=cpu=2,net=4` overrides."""
     words = environ.get("FIRSTLIGHT_LIMITS", "").replace(",", " ").split()
-    given = {name: int(value) for name, _, value in (word.partition("=") for word in words) if value.isdigit()}
+    given = {
+        name: int(value)
+        for name, _, value in (word.partition("=") for word in words)
+        if value.isdecimal() and value.isascii()
+    }
     cores = max(graph.LIMITS["cpu"], os.cpu_count() or 1)
     usual: dict[Resource, int] = {**graph.LIMITS, "cpu": cores}
     return {name: max(1, given.get(name, limit)) for name, limit in usual.items()}

@@ -22,6 +22,7 @@ from typing import Any
 
 from init.fetch import web
 from init.fetch.job import control, discard, forget
+from init.fetch.login import hub_token
 from init.fetch.sources import Address, HubFile, hub_process
 from init.fetch.trouble import HUB, Trouble, bare, refusal
 from init.fetch.verify import Cancelled
@@ -145,7 +146,7 @@ def hub(
                 code=reply.get("code", ""),
                 retry_after=reply.get("retry_after"),
                 service=HUB,
-                token=bool(environ.get("HF_TOKEN")),
+                token=hub_token(environ) is not None,
                 page=f"{endpoint}/{file.repo}",
             )
         raise Trouble(f"{file.path}: huggingface_hub could not fetch it ({reply['error'].split('http')[0]})")

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from init.fetch import web
+from init.fetch.login import VARIABLE, hub_token
 from init.fetch.trouble import CIVITAI, HUB, Trouble, bare, refusal
 
 HUB_ENDPOINT = "https://huggingface.co"
@@ -82,7 +83,7 @@ class Sources:
         file = hub_file(url)
         if file is None:
             raise Trouble(f"{url} is not of the form hf://owner/repo/path", retry=False, kind="refused")
-        token = self.environ.get("HF_TOKEN")
+        token = hub_token(self.environ)
         headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {token}"} if token else {})}
         asked = f"{self.endpoint}/{file.repo}/resolve/{quote(revision, safe='')}/{quote(file.path)}"
         for _ in range(5):
@@ -174,6 +175,6 @@ def hub_process(environ: Mapping[str, str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **environ, **extra},
+        env={**os.environ, **environ, **extra, VARIABLE: hub_token(environ) or ""},
         start_new_session=True,
     )

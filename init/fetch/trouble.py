@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from time import time
 from urllib.parse import urlsplit, urlunsplit
 
+from init.fetch.login import VARIABLE
+
 
 class Trouble(Exception):
     """A download cannot go on now. `message` says why, `hint` what to do about it.
@@ -41,7 +43,7 @@ class Service:
     tokens: str
 
 
-HUB = Service("Hugging Face", "HF_TOKEN", "https://huggingface.co/settings/tokens")
+HUB = Service("Hugging Face", VARIABLE, "https://huggingface.co/settings/tokens")
 CIVITAI = Service("CivitAI", "CIVITAI_TOKEN", "https://civitai.com/user/account")
 
 
@@ -63,6 +65,12 @@ def delay(retry_after: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
     except (TypeError, ValueError):
         return None
+
+
+def _give(service: Service) -> str:
+    """How a token is given: to Hugging Face's client on the running machine, too."""
+    here = "sign in with `hf auth login` and retry, or " if service is HUB else ""
+    return f"{here}start again with {service.variable} set"
 
 
 def refusal(
@@ -89,7 +97,7 @@ def refusal(
         return Trouble(f"{what}: {where} answered {status} ({reason}{wait})", hint=hint, after=after, kind="busy")
     if code == "GatedRepo":
         need = (
-            f"accept the licence at {page}, then start again with {HUB.variable} set"
+            f"accept the licence at {page}, {_give(HUB)}"
             if not token
             else (f"accept the licence at {page} with the account of this {HUB.variable} and retry")
         )
@@ -98,14 +106,13 @@ def refusal(
         if token:
             return Trouble(
                 f"{what}: {where} refused the token ({status})",
-                hint=f"make a new one at {service.tokens} and start again with it as {service.variable}",
+                hint=f"make a new one at {service.tokens} and {_give(service)}",
                 retry=False,
                 kind="refused",
             )
         return Trouble(
             f"{what}: {where} wants a token ({status}), or there is no such file",
-            hint=f"make one at {service.tokens}, start again with {service.variable} set, and check the address "
-            f"{page}".rstrip(),
+            hint=f"make one at {service.tokens}, {_give(service)}, and check the address {page}".rstrip(),
             retry=False,
             kind="refused",
         )

@@ -142,7 +142,7 @@ def test_nobody_else_can_give_aria2_orders(tmp_path: Path) -> None:
         (
             None,
             "o/gated/a.bin: Hugging Face asks for an accepted licence",
-            "accept the licence at .*/o/gated, then start again with HF_TOKEN set",
+            "accept the licence at .*/o/gated, sign in with `hf auth login` and retry, or start again with HF_TOKEN",
         ),
         ("hf_other", "asks for an accepted licence", "with the account of this HF_TOKEN and retry"),
         ("hf_unknown", r"refused the token \(401\)", "make a new one at https://huggingface.co/settings/tokens"),
@@ -167,7 +167,21 @@ def test_a_private_repository_is_explained(kitchen: Kitchen, origin: Origin) -> 
     file = origin.hub("o/private", "a.bin", Generated(1, 1000), access="private")
     with pytest.raises(StageFailed, match=r"wants a token \(401\), or there is no such file") as caught:
         kitchen.fetch(spec(file))
-    assert "start again with HF_TOKEN set" in (caught.value.hint or "")
+    assert "sign in with `hf auth login` and retry, or start again with HF_TOKEN set" in (caught.value.hint or "")
+
+
+def test_who_signs_in_on_the_running_machine_needs_no_new_start(
+    kitchen: Kitchen, origin: Origin, tmp_path: Path
+) -> None:
+    kitchen.environ["HF_HOME"] = str(tmp_path / "cache")
+    file = origin.hub("o/gated", "a.bin", Generated(1, 1000), access="gated")
+    with pytest.raises(StageFailed, match="asks for an accepted licence"):
+        kitchen.fetch(spec(file))
+    (tmp_path / "cache").mkdir()
+    # As `hf auth login` writes it.
+    (tmp_path / "cache" / "token").write_text(origin.token(TOKEN, "*"))
+    kitchen.fetch(spec(file))
+    kitchen.check(file)
 
 
 def test_civitai_without_a_token_is_explained(kitchen: Kitchen, origin: Origin) -> None:

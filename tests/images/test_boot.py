@@ -45,6 +45,11 @@ def test_the_notebook_kernel_has_what_is_promised(container: Machine) -> None:
     container.run(python, "-c", "import ipywidgets, matplotlib, notebook, pandas; from firstlight_lab import progress")
 
 
+def test_a_user_can_sign_in_to_the_model_hub(container: Machine) -> None:
+    told = container.host.run("hf auth whoami")
+    assert "Not logged in" in told.stdout + told.stderr
+
+
 def test_the_file_browser_reaches_everything(container: Machine, jupyter: int) -> None:
     for folder in ("workspace", "opt", "var/log/supervisor"):
         answer = container.get(jupyter, f"/api/contents/{folder}", headers=container.bearer())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from init import standing
 from init.eta import simulate, until_ready
 from init.graph import Graph, Node, NodeStatus, order
 from init.plan import Need, Resource
@@ -133,3 +134,12 @@ def test_forty_stages_end_within_the_critical_path() -> None:
     for name in order(plan.nodes):
         longest[name] = seconds[name] + max((longest[need.id] for need in plan.nodes[name].needs), default=0.0)
     assert until_ready(plan, seconds) == longest["service:app"]
+
+
+@pytest.mark.parametrize("text", ["", "cpu", "cpu=", "cpu=\u00b2", "cpu=-1", "cpu=many;net=x", "disk=0.5"])
+def test_limits_that_are_none_change_nothing(text: str) -> None:
+    assert standing.limits({"FIRSTLIGHT_LIMITS": text}) == standing.limits({})
+
+
+def test_limits_are_taken_as_they_are_given() -> None:
+    assert standing.limits({"FIRSTLIGHT_LIMITS": "cpu=7,net=0"}) == {**standing.limits({}), "cpu": 7, "net": 1}
