@@ -1,7 +1,7 @@
 """The other ways to get a file, for when no bytes come through aria2.
 
 `hub`: huggingface_hub's own transport (Xet, or plain), in a process of its own. `plain`: one connection from Python,
-which asks only for the pieces that aria2's control file does not list.
+which asks only for what aria2's control file does not list.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from init.fetch import web
 from init.fetch.job import control, discard, forget
 from init.fetch.login import hub_token
+from init.fetch.notes import missing
 from init.fetch.sources import Address, HubFile, hub_process
 from init.fetch.trouble import HUB, Trouble, bare, refusal
 from init.fetch.verify import Cancelled
@@ -79,32 +80,6 @@ def _range(
                 on_bytes(done)
             at += len(data)
     return done
-
-
-def missing(path: Path, size: int | None) -> list[tuple[int, int]] | None:
-    """The ranges that aria2's control file does not list as complete; None when it cannot be read as one for `size`."""
-    try:
-        data = path.read_bytes()
-        if data[:2] != b"\0\1":
-            return None
-        at = 10 + int.from_bytes(data[6:10], "big")
-        piece = int.from_bytes(data[at : at + 4], "big")
-        total = int.from_bytes(data[at + 4 : at + 12], "big")
-        bits = data[at + 24 : at + 24 + int.from_bytes(data[at + 20 : at + 24], "big")]
-    except (OSError, IndexError):
-        return None
-    if total != size or piece <= 0 or len(bits) * 8 * piece < total:
-        return None
-    gaps: list[tuple[int, int]] = []
-    for number in range((total + piece - 1) // piece):
-        if bits[number // 8] >> (7 - number % 8) & 1:
-            continue
-        start, end = number * piece, min(total, (number + 1) * piece)
-        if gaps and gaps[-1][1] == start:
-            gaps[-1] = (gaps[-1][0], end)
-        else:
-            gaps.append((start, end))
-    return gaps
 
 
 def hub(

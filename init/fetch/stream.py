@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from init.fetch import web
-from init.fetch.fallback import missing
 from init.fetch.job import control, forget
+from init.fetch.notes import missing, note
 from init.fetch.sources import Address
 from init.fetch.trouble import Trouble, bare, refusal
 
@@ -29,7 +29,6 @@ STEADY = 3.0
 NOTE = 0.5
 """Seconds between two notes of what is there."""
 BLOCK = 1 << 20
-PIECE = 1 << 20
 
 
 class Slow(Exception):
@@ -130,19 +129,3 @@ class _Flow:
                 raise Trouble("the partial file is shorter than it was")
             self.hash.update(data)
             at += len(data)
-
-
-def note(partial: Path, size: int, there: int) -> None:
-    """Write aria2's control file for a partial file that has its first `there` bytes. Raises OSError."""
-    pieces = (size + PIECE - 1) // PIECE
-    whole = there // PIECE
-    bits = bytearray((pieces + 7) // 8)
-    bits[: whole // 8] = b"\xff" * (whole // 8)
-    if whole % 8:
-        bits[whole // 8] = 0xFF << (8 - whole % 8) & 0xFF
-    number = int.to_bytes
-    head = b"\0\1" + bytes(8) + number(PIECE, 4, "big") + number(size, 8, "big") + bytes(8)
-    path = control(partial)
-    new = path.with_name(f"{path.name}__temp")
-    new.write_bytes(head + number(len(bits), 4, "big") + bits + bytes(4))
-    new.replace(path)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from init.fetch import fallback, space, stream
+from init.fetch import fallback, notes, space, stream
 from init.fetch.aria2 import Progress
 from init.fetch.board import Board, as_trouble
 from init.fetch.job import Job, control, discard, lacking
@@ -282,5 +282,5 @@ def _host(job: Job) -> str:
 
 def _there(partial: Path, size: int | None) -> int:
     """Bytes that a partial file has, by its control file."""
-    gaps = fallback.missing(control(partial), size) if partial.exists() else None
+    gaps = notes.missing(control(partial), size) if partial.exists() else None
     return 0 if gaps is None or size is None else size - sum(end - start for start, end in gaps)

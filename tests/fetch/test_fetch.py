@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from init.failure import StageFailed
-from init.fetch import stream
+from init.fetch import notes
 from init.fetch.job import Progress
 from init.fetch.verify import digest
 from init.plan import FileSpec
@@ -210,7 +210,7 @@ def test_links_in_the_place_of_unfinished_files_are_not_followed(
     file = origin.hub("o/r", "a.bin", Generated(1, 3 * MB))
     kitchen.models.mkdir()
     (tmp_path / "victim").write_bytes(b"mine")
-    stream.note(kitchen.models / "a.bin.part", file.size, MB)
+    notes.note(kitchen.models / "a.bin.part", file.size, MB)
     (kitchen.models / f"a.bin.{suffix}").symlink_to(tmp_path / "victim")
     # Slow enough that what is there is noted.
     origin.limit(2 * MB)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from init.fetch import fallback, stream
+from init.fetch import notes
 from tests.fetch.account import Account
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.fetch.test_kills import Runner
@@ -75,7 +75,7 @@ def test_what_is_there_is_of_use_where_ranges_are_ignored(
     kitchen.models.mkdir()
     partial = kitchen.models / "a.bin.part"
     partial.write_bytes(b"".join(file.content.pieces(0, 5 << 20)))
-    stream.note(partial, file.size, 5 << 20)
+    notes.note(partial, file.size, 5 << 20)
     if lane == "plain":
         kitchen.environ["PATH"] = str(tmp_path)
     kitchen.fetch(spec(file), big=MB, streams=1 if lane == "stream" else 0)
@@ -122,13 +122,3 @@ def test_a_reader_that_is_killed_is_replaced(kitchen: Kitchen, origin: Origin) -
     background.join()
     kitchen.check(file)
     assert origin.sent() < 130 * MB + 60 * MB
-
-
-@pytest.mark.parametrize("there", [0, 1, 1 << 20, 5 << 20, (5 << 20) + 7, 9 << 20])
-def test_its_notes_are_aria2s(tmp_path: Any, there: int) -> None:
-    partial, size = tmp_path / "a.part", (9 << 20) + 5
-    partial.write_bytes(b"")
-    stream.note(partial, size, there)
-    gaps = fallback.missing(tmp_path / "a.part.aria2", size)
-    assert gaps == [(there >> 20 << 20, size)]
-    assert stream.prefix(partial, size) == there >> 20 << 20

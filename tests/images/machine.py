@@ -66,6 +66,13 @@ class Machine:
         return testinfra.get_host(f"docker://{self.container.id}")
 
     @property
+    def address(self) -> str:
+        """From where servers of this machine see it come."""
+        self.container.reload()
+        (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
+        return str(network["IPAddress"])
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """`docker image inspect` of its image."""
         image = self.container.image

@@ -39,6 +39,8 @@ class Entry:
     token: bool = False
     """A token that the origin knows came along, anywhere in the request."""
     ended: bool = False
+    client: str = ""
+    """The address that it came from."""
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
             range=self.headers.get("Range"),
             authorization="Authorization" in self.headers or "Cookie" in self.headers,
             token=any(token in everything for token in origin.tokens),
+            client=self.client_address[0],
             headers=dict(self.headers.items()),
         )
         with origin.lock:
