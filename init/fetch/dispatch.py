@@ -234,7 +234,7 @@ class Dispatcher:
         if now - self._tried_lease < 1.0:
             return False
         self._tried_lease = now
-        first = not board.lease.owner
+        waited = bool(board.lease.owner)
         try:
             held = board.lease.acquire()
         except OSError as error:
@@ -245,9 +245,10 @@ class Dispatcher:
             self._transfers.warm()
         board.ledger.refresh()
         for job in board.queue.waiting(now):
-            if any(board.ledger.current(board.root, path) for path in job.paths):
+            # Whoever had it may have died when a file was complete and had no name yet.
+            if (waited and held) or any(board.ledger.current(board.root, path) for path in job.paths):
                 self._look(job)
-            elif first and not held:
+            elif not waited and not held:
                 board.turn(job, "queued")
         return held
 

@@ -70,7 +70,7 @@ class Lease:
                 except OSError:
                     locked = False
                 if self._free(handle, locked):
-                    self._handle, handle = handle, -1
+                    self._handle, handle, self.owner = handle, -1, ""
                     self._write()
                     self._released = threading.Event()
                     threading.Thread(target=self._keep, args=(self._released,), daemon=True, name="lease").start()

@@ -72,7 +72,8 @@ def test_two_containers_fetch_everything_once(
     files = {name: hub.hub("o/r", f"{name}.bin", Generated(name, 40 * MB)) for name in ("one", "two", "three")}
     changed = replace(plan(), stages=[stage(name, file) for name, file in files.items()], services=[])
     account = Account(hub, workspace / changed.models_into, list(files.values()), in_flight=0)
-    hub.limit(15 * MB)
+    # So slow that the second one is there in time.
+    hub.limit(2 * MB)
     with ExitStack() as both:
         machines = [
             both.enter_context(running(docker, built("demo"), workspace, changed, environ(hub))) for _ in range(2)
@@ -80,7 +81,8 @@ def test_two_containers_fetch_everything_once(
         watches = [Watch(machine.url(machine.loaded.manifest.jupyter.port, "/api")) for machine in machines]
         for watch in watches:
             both.enter_context(watch.asking())
-        until(lambda: account.kept() > 25 * MB, within=120, what="the download")
+        hub.limit(15 * MB)
+        until(lambda: account.kept() > 25 * MB, within=60, what="the download")
         holder, left = sorted(machines, key=lambda machine: hostname(machine) != fetches(workspace))
         # Whoever fetches dies without a word; meanwhile the other one cannot go on where it stopped.
         left.container.pause()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from init.fetch.lease import Lease
+from init.fetch.ledger import Ledger
 from tests.fetch.account import Account
 from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Generated, Origin
@@ -155,6 +156,21 @@ def test_the_waiting_runner_takes_over_from_a_killed_one(kitchen: Kitchen, origi
     assert second.process.wait(60) == 0
     kitchen.check(*files)
     assert origin.sent() < 32 * MB
+
+
+def test_a_complete_file_without_a_name_is_not_fetched_again(kitchen: Kitchen, origin: Origin) -> None:
+    """As whoever fetched it left it when it was killed while it read the file back."""
+    file = origin.hub("o/r", "a.bin", Generated(1, 20 * MB))
+    lease = Lease(kitchen.state)
+    assert lease.acquire()
+    background = Background(lambda: kitchen.fetch(spec(file)))
+    until(lambda: any(state.state == "waiting" for state in kitchen.told))
+    Ledger(kitchen.state).begin("a.bin", file.sha256)
+    (kitchen.models / "a.bin.part").write_bytes(b"".join(file.content.pieces(0, file.size)))
+    lease.release()
+    assert background.join().bytes_fetched == 0
+    kitchen.check(file)
+    assert origin.requests(server="cdn") == []
 
 
 def test_a_runner_that_has_lost_its_lease_stops_writing(kitchen: Kitchen, origin: Origin) -> None:
