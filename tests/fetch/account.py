@@ -71,10 +71,11 @@ def noted(data: bytes) -> int:
     at = 10 + _number(data, 6)
     piece, size, length = _number(data, at), int.from_bytes(data[at + 4 : at + 12], "big"), _number(data, at + 20)
     at += 24
-    whole = _bits(data[at : at + length])
-    there = whole * piece
-    if whole and whole * piece > size:
-        there = size
+    pieces = data[at : at + length]
+    there = _bits(pieces) * piece
+    last = (size - 1) // piece
+    if pieces[last // 8] >> (7 - last % 8) & 1:
+        there -= (last + 1) * piece - size
     at += length
     under_way, at = _number(data, at), at + 4
     for _ in range(under_way):
