@@ -20,7 +20,8 @@ from tests.origin.demo import REPO, publish
 from tests.origin.server import Origin
 from tests.waiting import until
 
-RATE = 12e6
+RATE = 2e6
+"""Bytes per second: so few that a second pod is there long before all is fetched."""
 
 
 @dataclass

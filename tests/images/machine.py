@@ -118,7 +118,8 @@ class Machine:
             data: dict[str, Any] = json.loads(said) if said.startswith("{") else {"stages": []}
             over = all(stage["state"] in ENDED for stage in data["stages"])
             up = all(service["state"] in ("ready", "failed", "stopped") for service in data.get("services", []))
-            return data if data["stages"] and over and up else None
+            # What a change means for the whole is told right after it.
+            return data if data["stages"] and over and up and data["phase"] != "starting" else None
 
         return until(state, within=within, every=0.5, what="every stage has ended") or {}
 

@@ -106,19 +106,30 @@ class Front:
             return
         asks.write("\r\n".join([request, *kept, "", ""]).encode("latin-1"))
         rest = asyncio.create_task(_pump(reader, asks))
+        whole = self.buffers and not upgrade
+        answer = asyncio.create_task(_pass_whole(answers, writer) if whole else _pump(answers, writer))
         try:
-            async with asyncio.timeout(self.cut if upgrade or "/firstlight/events" in request else self.patience):
-                if self.buffers and not upgrade:
-                    writer.write(await answers.read())
-                else:
-                    await _pump(answers, writer)
-        except TimeoutError:
-            self.cuts.append(request.split()[1].partition("?")[0])
-            if self.buffers and not upgrade:
-                writer.write(LATE)
+            if not await self._in_time(answer, stream=upgrade or "/firstlight/events" in request):
+                self.cuts.append(request.split()[1].partition("?")[0])
+                if whole:
+                    writer.write(LATE)
         finally:
             rest.cancel()
+            answer.cancel()
             asks.close()
+
+    async def _in_time(self, answer: asyncio.Task[None], stream: bool) -> bool:
+        """Whether an answer ends before it is cut; what its limit is may change meanwhile."""
+        begun = asyncio.get_running_loop().time()
+        while not (await asyncio.wait({answer}, timeout=0.1))[0]:
+            if asyncio.get_running_loop().time() - begun > (self.cut if stream else self.patience):
+                return False
+        await answer
+        return True
+
+
+async def _pass_whole(source: asyncio.StreamReader, drain: asyncio.StreamWriter) -> None:
+    drain.write(await source.read())
 
 
 async def _pump(source: asyncio.StreamReader, drain: asyncio.StreamWriter) -> None:
