@@ -13,7 +13,7 @@ from manifests.lock import Lock
 from manifests.trouble import Trouble
 
 RUNNER = Path(__file__).resolve().parent.parent / "init"
-OWNED = ("bake", "files", "init", "jupyter", "pages")
+OWNED = ("bake", "files", "init", "jupyter", "pages", "workspace")
 """Folders of a build context that hold nothing but what is written there."""
 
 
@@ -34,6 +34,7 @@ def make(loaded: Loaded, folder: Path, lock: Lock, base: str | None = None) -> d
     shipped.put(wheel, folder / "lab" / wheel.name)
     plan = load(files["plan.json"])
     shipped.copy(loaded, shipped.paths(plan), folder / "files")
+    shipped.workspace(loaded, folder / "workspace")
     for stage in planning.baked(plan):
         shipped.copy(loaded, shipped.of(stage), folder / dockerfile.files_folder(stage))
     return files

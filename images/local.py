@@ -78,6 +78,7 @@ def prepare(place: Ground, loaded: Loaded, lock: Lock, environ: Mapping[str, str
     for name, target in render.places(files).items():
         render.put(home / target, files[name], program=name == "firstlight")
     shipped.copy(loaded, shipped.paths(plan), plan.paths.files)
+    shipped.workspace(loaded, home / "workspace")
     _link(home / "init", ground.REPO / "init")
     _control(home, loaded.manifest.jupyter.packages, environ)
     try:

@@ -98,6 +98,15 @@ def copy(loaded: Loaded, paths: list[str], folder: Path) -> None:
             put(file, folder / path if name == "." else folder / path / name)
 
 
+def workspace(loaded: Loaded, folder: Path) -> None:
+    """Put what the manifest brings for the workspace below `folder`; what was there before goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if loaded.manifest.workspace is not None:
+        folder.mkdir(parents=True)
+        for name, file in walk(loaded.beside("workspace")):
+            put(file, folder / name)
+
+
 def put(file: Path, target: Path) -> None:
     """Copy one file or link."""
     target.parent.mkdir(parents=True, exist_ok=True)

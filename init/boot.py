@@ -1,5 +1,8 @@
 """`firstlight boot`: the first program of a container. Makes folders and the token, starts supervisord, says where to
-look, and starts supervisord again when something kills it: all else hangs on that one."""
+look, and starts supervisord again when something kills it: all else hangs on that one.
+
+Only one boot is at work in a container. A second one has nothing to do, and says so; one that is the container's own
+program waits instead, since the container ends with it."""
 
 from __future__ import annotations
 
@@ -8,22 +11,25 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import access, address, ssh, tls
+from init import access, address, echo, offer, relocation, session, single, ssh, tls
 from init.paths import Paths, rescue
 
 POKE_WITHIN = 5.0
 """Seconds to wait for supervisord's socket."""
 PAUSE = 1.0
 """Seconds between a kill of supervisord and its next start."""
+LOG = "boot.log"
+"""In `Paths.logs`: what is said here, without the token."""
 PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def main(argv: Sequence[str] = ()) -> int:
-    """Does not return when all is well. 1: this container cannot start, and why. Raises NoPlan.
+    """Does not return when all is well. 0: another boot does the work; 1: this container cannot start, and why. Raises
+    NoPlan. `--held FD`: the caller has taken the lock, and is gone by now (`firstlight onstart`).
 
     A plan that is damaged or of another version is no reason not to start: JupyterLab opens, and the runner tells."""
     for name in unfilled(os.environ):
@@ -46,6 +52,13 @@ def main(argv: Sequence[str] = ()) -> int:
         for folder in (paths.logs, paths.run):
             Path(folder).mkdir(parents=True, exist_ok=True)
         Path(paths.run).chmod(0o700)
+        if not single.turn(paths, argv[1] if argv[:1] == ["--held"] and len(argv) == 2 else ""):
+            return 0
+        echo.into(Path(paths.logs, LOG))
+        supervisord, config = control / "bin" / "supervisord", etc / "supervisord.conf"
+        single.clear(supervisord, config)
+        if paths.home == Paths().home and (said := relocation.relocate(paths, os.environ)):
+            print(f"Firstlight: {said}", flush=True)
         token = access.ensure(paths, os.environ)
         tls.ensure(paths, os.environ)
     except OSError as error:
@@ -56,16 +69,17 @@ def main(argv: Sequence[str] = ()) -> int:
         )
     _workspace(paths.workspace)
     os.environ |= _environment(paths, os.environ)
-    supervisord = control / "bin" / "supervisord"
+    _show(paths)
     if not supervisord.exists():
         return _refuse(f"{supervisord} is not there", "build the image again")
     command = ["setpriv", "--pdeathsig", "KILL", "--", str(control / "bin" / "python"), "-I", str(supervisord)]
-    command += ["-n", "-c", str(etc / "supervisord.conf"), *(["-u", "root"] if os.geteuid() == 0 else [])]
-    return keep(command, Path(paths.run, "supervisor.sock"), token)
+    command += ["-n", "-c", str(config), *(["-u", "root"] if os.geteuid() == 0 else [])]
+    return keep(command, Path(paths.run, "supervisor.sock"), token, lambda: offer.beside(paths))
 
 
-def keep(command: list[str], sock: Path, token: str) -> int:
-    """Run supervisord until it ends by itself or was asked to; after a kill it starts again. Gives its exit code."""
+def keep(command: list[str], sock: Path, token: str, then: Callable[[], None] = lambda: None) -> int:
+    """Run supervisord until it ends by itself or was asked to; after a kill it starts again. Gives its exit code.
+    `then` is what remains to be done beside it, once."""
     child, asked, said = 0, False, False
 
     def forward(number: int, frame: object) -> None:
@@ -86,9 +100,11 @@ def keep(command: list[str], sock: Path, token: str) -> int:
         if not said:
             # Meanwhile supervisord loads.
             _say_where(token)
-            said = True
         _wake(sock, child)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if not said:
+            then()
+            said = True
+        code = _wait(child)
         child = 0
         if asked or code >= 0:
             return code if code >= 0 else 128 - code
@@ -96,6 +112,14 @@ def keep(command: list[str], sock: Path, token: str) -> int:
         time.sleep(PAUSE)
         if asked:
             return 0
+
+
+def _wait(child: int) -> int:
+    """Exit code of `child`, negative for a signal. Orphans that end meanwhile are reaped."""
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
 
 
 def unfilled(environ: Mapping[str, str]) -> list[str]:
@@ -132,6 +156,17 @@ def _workspace(workspace: str) -> None:
         _refuse(
             f"the workspace {workspace} cannot be written ({error.strerror}): nothing will outlive this container",
             "mount a volume there that this user may write to",
+        )
+
+
+def _show(paths: Paths) -> None:
+    """Leave the environment for sessions that do not have it."""
+    try:
+        session.write(paths, os.environ)
+    except OSError as error:
+        _refuse(
+            f"shells of other programs will not see the container's environment ({error.strerror})",
+            f"make room below {paths.run}",
         )
 
 

@@ -11,6 +11,7 @@ from init.complaint import Complaint
 
 ALONE: Mapping[str, str] = {
     "boot": "init.boot",
+    "onstart": "init.onstart",
     "serve": "init.serve",
     "run": "init.run",
     "health": "init.health",

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from init import access
+from init import session
 from init.complaint import Complaint
 from init.paths import Paths
 
-GIVEN = ("PUBLIC_KEY", "SSH_PUBLIC_KEY")
 SERVER = "/usr/sbin/sshd"
+PORT = 22
+LAUNCH = "/.launch"
+"""Vast.ai leaves it where it replaces the entrypoint; there it starts an sshd of its own."""
+GIVES_WAY = 0.3
+"""Seconds for an sshd of ours that was just killed to leave the port."""
 KEY = re.compile(r"(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]+( .*)?")
 OPTIONS = """\
-Port 22
+Port {port}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys .ssh/authorized_keys
 AuthenticationMethods publickey
@@ -39,27 +45,37 @@ class NoKey(Complaint):
 
 def keys(environ: Mapping[str, str]) -> list[str]:
     """Public keys, as lines of `authorized_keys`; what is none is passed over."""
-    lines = [line.strip() for name in GIVEN for line in environ.get(name, "").splitlines()]
+    lines = [line.strip() for name in session.KEYS for line in environ.get(name, "").splitlines()]
     return list(dict.fromkeys(line for line in lines if KEY.fullmatch(line)))
 
 
 def wanted(environ: Mapping[str, str]) -> bool:
-    return bool(keys(environ)) and os.access(SERVER, os.X_OK)
+    """Whether ours is to start: someone has a key, and no sshd of the platform's own is there."""
+    if not keys(environ) or not os.access(SERVER, os.X_OK) or Path(LAUNCH).exists():
+        return False
+    deadline = time.monotonic() + GIVES_WAY
+    while taken := _taken():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return not taken
+
+
+def _taken() -> bool:
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        return client.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 def config(folder: Path, environ: Mapping[str, str]) -> str:
     """sshd's configuration: sessions see the container's environment, without what opens JupyterLab and the portal."""
     seen = {
         name: value
-        for name, value in environ.items()
-        if name not in (*access.PRIVATE, *GIVEN)
-        and not name.startswith("SUPERVISOR_")
-        and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
-        and value.isprintable()
-        and not set(value) & set('"\\')
+        for name, value in session.shown(environ).items()
+        if value.isprintable() and not set(value) & set('"\\')
     }
-    told = " ".join(f'{name}="{value}"' for name, value in sorted(seen.items()))
-    return OPTIONS.format(folder=folder) + f"SetEnv {told}\n"
+    told = " ".join(f'{name}="{value}"' for name, value in seen.items())
+    return OPTIONS.format(port=PORT, folder=folder) + f"SetEnv {told}\n"
 
 
 def serve(paths: Paths, environ: Mapping[str, str]) -> list[str]:
@@ -74,10 +90,7 @@ def serve(paths: Paths, environ: Mapping[str, str]) -> list[str]:
             ("authorized_keys", "\n".join(keys(environ)) + "\n"),
             ("sshd_config", config(folder, environ)),
         ):
-            part = folder / f"{name}.new"
-            part.touch(mode=0o600)
-            part.write_text(text, encoding="utf-8")
-            part.replace(folder / name)
+            session.private(folder / name, text)
         if not (folder / "host_key").exists():
             make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "firstlight", "-f", str(folder / "host_key")]
             subprocess.run(make, check=True, capture_output=True, stdin=subprocess.DEVNULL)

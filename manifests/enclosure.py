@@ -71,6 +71,8 @@ def _files(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
     for name, command in manifest.commands.items():
         for index, value in enumerate(command.inputs):
             yield ("commands", name, "inputs", index), value, "any"
+    if manifest.workspace is not None:
+        yield ("workspace",), manifest.workspace, "folder"
 
 
 def _near(folder: File, value: str) -> str:

@@ -426,14 +426,19 @@ class Vast(Section):
     """Vast.ai template."""
 
     filters: dict[Text, Text] = {}
-    """Further search filters."""
+    """Further search filters: a field of Vast.ai's offers and what it must be, such as `gpu_name: in [RTX_4090]` or
+    `inet_down: ">= 500"`. One that is derived for the same field gives way."""
     disk: Size | None = None
     """Disk; without it derived."""
+    env: dict[EnvName, Text] = {}
+    """Environment variables of the template."""
 
 
 class Deploy(Section):
     """Where it runs."""
 
+    gpu_memory: Size | None = None
+    """Memory that a GPU must have, such as `24GB`."""
     runpod: RunPod = RunPod()
     """RunPod."""
     vast: Vast = Vast()
@@ -473,6 +478,9 @@ class Manifest(Section):
     """JupyterLab."""
     portal: Portal = Portal()
     """The portal."""
+    workspace: RelativePath | None = None
+    """Folder beside the manifest whose files are offered to the workspace: copied at the first start that has them,
+    never over a user's file, and not again when the user has deleted them."""
     ssh: Flag = False
     """sshd on port 22, for the keys in `PUBLIC_KEY` (RunPod) or `SSH_PUBLIC_KEY` (Vast.ai): without one it does not
     start, and it never asks for a password."""
