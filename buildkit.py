@@ -17,7 +17,7 @@ VENV = ROOT / ".venv"
 sys.path.insert(0, str(ROOT))
 
 INTERRUPTED = 130
-PLATFORMS = ["runpod"]
+PLATFORMS = ["runpod", "vast"]
 """Where `deploy` can put an image."""
 
 

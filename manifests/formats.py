@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from manifests import expand
+from manifests import expand, offers
 from manifests.addresses import is_ref, secret
 from manifests.findings import Findings
 from manifests.merge import Path
@@ -43,9 +43,22 @@ def check(manifest: Manifest, found: Findings) -> None:
         if match is None or not 1 <= int(match[1]) <= 65535:
             path = ("deploy", "runpod", "ports", index)
             found.add(path, f"{text!r} is no port", "write it as `8188/http` or `22/tcp`")
+    for field, text in manifest.deploy.vast.filters.items():
+        _filter(field, text, found)
     for index, text in enumerate(manifest.test):
         if not _TEST.fullmatch(text):
             found.add(("test", index), f"{text!r} is no name of a test", "small letters, digits, `-` and `_`")
+
+
+def _filter(field: str, text: str, found: Findings) -> None:
+    path: Path = ("deploy", "vast", "filters", field)
+    if field not in offers.FIELDS:
+        found.unknown(path, f"Vast.ai's offers have no field `{field}`", field, sorted(offers.FIELDS))
+        return
+    try:
+        offers.condition(field, text)
+    except ValueError:
+        found.add(path, f"{text!r} is no condition", "write it as `>= 16`, `RTX_4090`, `true` or `in [US, CA]`")
 
 
 def _versions(manifest: Manifest, found: Findings) -> None:

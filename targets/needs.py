@@ -21,6 +21,8 @@ UNKNOWN = 2
 """GB that a model file is taken for whose size nobody has looked up."""
 OUTPUTS = 20
 """GB of a volume for what users make, and for compiled wheels."""
+BLACKWELL = 1000
+"""Compute capability of the first such GPU, in hundredths."""
 VERSIONS = ["11.8"] + [f"12.{minor}" for minor in (0, 1, 2, 3, 4, 5, 6, 8, 9)] + [f"13.{minor}" for minor in range(4)]
 """CUDA releases so far, as drivers report them."""
 
@@ -42,6 +44,10 @@ class Needs:
     """The workspace."""
     cuda: str | None
     """The least CUDA release that the driver must support, `12.8`; None: no GPU is needed."""
+    memory: int | None
+    """Bytes of memory that a GPU must have, as far as the manifest says so."""
+    capability: tuple[int | None, int | None]
+    """Least compute capability, and the first that is too new, in hundredths: `(800, 1000)`."""
     http: list[int]
     """Ports with pages, JupyterLab's first."""
     unknown: int
@@ -55,6 +61,8 @@ def of(manifest: Manifest, lock: Lock) -> Needs:
         disk=_disk(manifest),
         volume=_volume(dict(zip(chosen, sizes, strict=True))),
         cuda=cuda.release(manifest),
+        memory=manifest.deploy.gpu_memory,
+        capability=_capability(manifest),
         http=_ports(manifest),
         unknown=len({path for found in sizes for path, size in found.items() if size is None}),
     )
@@ -63,6 +71,16 @@ def of(manifest: Manifest, lock: Lock) -> Needs:
 def total(shares: list[Share]) -> int:
     """GB, rounded up to tens."""
     return math.ceil(sum(share.size for share in shares) / 10) * 10
+
+
+def gb(size: int | None) -> int | None:
+    """Bytes in GB, rounded up."""
+    return None if size is None else -(-size // GB)
+
+
+def listed(shares: list[Share]) -> str:
+    """The shares in words."""
+    return ", ".join(f"{share.what} {share.size}" for share in shares)
 
 
 def drivers(release: str) -> list[str]:
@@ -93,6 +111,19 @@ def _volume(sets: dict[str, dict[str, int | None]]) -> list[Share]:
         counted |= set(sizes)
         shares.append(Share(name, math.ceil(sum(own) / GB)))
     return [*shares, Share("outputs, compiled wheels", OUTPUTS)]
+
+
+def _capability(manifest: Manifest) -> tuple[int | None, int | None]:
+    """From what kernels are compiled for, and from PyTorch's builds: those for CUDA before 12.8 know no Blackwell."""
+    known = [_hundredths(arch) for kernel in manifest.kernels.values() for arch in kernel.arch]
+    texts = [text for env in manifest.python.envs.values() for text in env.packages if re.match(r"torch\b", text)]
+    builds = [(int(major), int(minor)) for text in texts for major, minor in re.findall(r"\+cu(\d\d)(\d)\b", text)]
+    return min(known, default=None), BLACKWELL if builds and min(builds) < (12, 8) else None
+
+
+def _hundredths(arch: str) -> int:
+    major, minor = _numbers(arch)
+    return major * 100 + minor * 10
 
 
 def _ports(manifest: Manifest) -> list[int]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from jsonschema import Draft202012Validator
 from referencing import Registry
@@ -86,10 +86,19 @@ def _refusal(status: int, title: str, detail: str, errors: list[str] | None = No
     return status, {"Content-Type": "application/problem+json"}, body
 
 
-@contextmanager
-def serving() -> Iterator[RunPod]:
-    platform = RunPod()
+class Platform(Protocol):
+    """What answers requests as a platform's API does."""
 
+    url: str
+
+    def answer(self, method: str, path: str, key: str, body: Any) -> tuple[int, dict[str, str], Any]: ...
+
+
+P = TypeVar("P", bound=Platform)
+
+
+@contextmanager
+def serving(platform: P) -> Iterator[P]:
     class Handler(BaseHTTPRequestHandler):
         def _do(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -105,7 +114,7 @@ def serving() -> Iterator[RunPod]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = _do
+        do_GET = do_POST = do_PATCH = do_PUT = _do
 
         def log_message(self, *_: object) -> None:
             pass

@@ -20,7 +20,7 @@ IMAGE = "ghcr.io/me/case:0123456789ab"
 
 @pytest.fixture
 def platform() -> Iterator[RunPod]:
-    with serving() as found:
+    with serving(RunPod()) as found:
         yield found
 
 
