@@ -1,0 +1,100 @@
+"""One boot at a time, and one supervisord, on this machine: the real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from init import echo, single
+from init.paths import Paths
+from tests.portal import house
+from tests.portal.conftest import CLI, start_stack
+from tests.waiting import until
+
+
+def supervisords(made: house.House) -> list[int]:
+    return single._running(made.plan.paths.control / "bin" / "supervisord", made.home / "etc" / "supervisord.conf")
+
+
+def test_a_second_boot_has_nothing_to_do(control: Path, tmp_path: Path) -> None:
+    made = house.build(tmp_path / "house", control, cli=CLI)
+    running = start_stack(made, {})
+    try:
+        (first,) = supervisords(made)
+        again = subprocess.run([made.home / "bin" / "firstlight", "boot"], capture_output=True, text=True, timeout=30)
+        assert (again.returncode, again.stderr) == (0, "")
+        assert again.stdout == (
+            "Firstlight runs in this container already: nothing to do. `firstlight status` says how far it is.\n"
+        )
+        assert supervisords(made) == [first]
+        log = (made.logs / "boot.log").read_text()
+        assert f":{made.plan.jupyter.port}/lab?token=…\n" in log and running.token not in log
+    finally:
+        running.stop()
+
+
+def test_a_supervisord_that_a_killed_boot_has_left_becomes_no_second_one(control: Path, tmp_path: Path) -> None:
+    made = house.build(tmp_path / "house", control, cli=CLI)
+    python, config = control / "bin" / "python", made.home / "etc" / "supervisord.conf"
+    environ = {"PATH": os.environ["PATH"], "FIRSTLIGHT_SSH": "false", "FIRSTLIGHT_PLAN": str(made.home / "plan.json")}
+    # As it would be when the boot died before the kernel was asked to end the child with it.
+    command: list[str | Path] = [python, "-I", made.plan.paths.control / "bin" / "supervisord", "-n", "-c", config]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True) as left:
+        until(lambda: (made.run / "supervisord.pid").exists(), what="supervisord")
+        assert supervisords(made) == [left.pid]
+        running = start_stack(made, {})
+        try:
+            assert left.wait(10) == -signal.SIGKILL
+            assert len(supervisords(made)) == 1
+        finally:
+            running.stop()
+
+
+def test_a_boot_that_is_killed_gives_the_lock_back(tmp_path: Path) -> None:
+    paths = Paths(run=str(tmp_path))
+    code = (
+        "import sys, time; from init import single; from init.paths import Paths;"
+        " print(single.take(Paths(run=sys.argv[1])) is not None, flush=True); time.sleep(1e6)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, cwd=house.REPO, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "True\n"
+        assert single.take(paths) is None
+        other.kill()
+        other.wait(10)
+        handle = single.take(paths)
+        assert handle is not None
+        os.close(handle)
+
+
+def test_a_lock_is_handed_on(tmp_path: Path) -> None:
+    paths = Paths(run=str(tmp_path))
+    handle = single.take(paths)
+    assert handle is not None
+    os.set_inheritable(handle, True)
+    assert single._inherited(paths, str(handle)) and not os.get_inheritable(handle)
+    with (tmp_path / "other").open("w") as other:
+        for text in (str(other.fileno()), "999", "x", ""):
+            assert not single._inherited(paths, text)
+    os.close(handle)
+
+
+class Broken:
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_a_log_that_nobody_reads_is_no_reason_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "boot.log"
+    for stream in (Broken(), sys.stdout):
+        print("see http://x/lab?token=secret%20 and /?a=b&token=secret&c", file=echo.Twice(stream, log))  # type: ignore[arg-type]
+    assert log.read_text() == "see http://x/lab?token=… and /?a=b&token=…&c\n" * 2
+    assert "token=secret%20" in capsys.readouterr().out
