@@ -90,8 +90,11 @@ def unpinned(loaded: Loaded, lock: Lock) -> list[Problem]:
     ]
 
 
-def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running: list[str]) -> dict[str, Any]:
-    """The template's variables. `running` are names of the rendered files that the container reads."""
+def values(
+    manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running: list[str], programs: tuple[str, ...]
+) -> dict[str, Any]:
+    """The template's variables. `running` are names of the rendered files that the container reads, `programs` of those
+    that it runs."""
     from images.planning import baked
 
     image = manifest.image
@@ -105,7 +108,7 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
         "io.firstlight.lock": lock.revision,
         **image.labels,
     }
-    config = sorted({name.partition("/")[0] for name in running if name not in ("plan.json", "firstlight")})
+    config = sorted({name.partition("/")[0] for name in running if name not in ("plan.json", *programs)})
     folders = {name.partition("/")[0] for name in running if "/" in name}
     paths = plan.paths
     return {

@@ -76,7 +76,7 @@ def prepare(place: Ground, loaded: Loaded, lock: Lock, environ: Mapping[str, str
     files = render.render(loaded, lock, place.layout)
     plan = load(files["plan.json"])
     for name, target in render.places(files).items():
-        render.put(home / target, files[name], program=name == "firstlight")
+        render.put(home / target, files[name], program=name in render.PROGRAMS)
     shipped.copy(loaded, shipped.paths(plan), plan.paths.files)
     shipped.workspace(loaded, home / "workspace")
     _link(home / "init", ground.REPO / "init")

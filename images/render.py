@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 RUNTIME = ROOT.parent / "supervisord"
 """Templates and files of what runs: each becomes the file of the same name, without `.j2`."""
+PROGRAMS = ("firstlight", "entrypoint.sh")
+"""Rendered files that are commands."""
 
 
 def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None = None) -> dict[str, str]:
@@ -44,7 +46,7 @@ def render(loaded: Loaded, lock: Lock, layout: Layout = IMAGE, base: str | None 
             raise Refused(problems)
         for stage in planning.baked(plan):
             files[dockerfile.excerpt_name(stage)] = dump(planning.excerpt(plan, stage))
-        values = dockerfile.values(manifest, lock, plan, base, list(places(files)))
+        values = dockerfile.values(manifest, lock, plan, base, list(places(files)), PROGRAMS)
         files["Dockerfile"] = _environment().get_template("Dockerfile.j2").render(values)
         files["apt.conf"] = (ROOT / "apt.conf").read_text(encoding="utf-8")
     return dict(sorted(files.items()))
@@ -71,7 +73,7 @@ def _runs(name: str) -> bool:
 
 def places(files: Mapping[str, str]) -> dict[str, str]:
     """Where the files that the running container reads lie below `Paths.home`, by file name."""
-    own = {"plan.json": "plan.json", "firstlight": "bin/firstlight"}
+    own = {"plan.json": "plan.json", **{name: f"bin/{name}" for name in PROGRAMS}}
     return {name: own.get(name, f"etc/{name}") for name in files if _runs(name)}
 
 
@@ -96,7 +98,7 @@ def write(files: Mapping[str, str], folder: Path) -> None:
     for name in _stale(files, folder):
         (folder / name).unlink()
     for name, text in files.items():
-        put(folder / name, text, program=name == "firstlight")
+        put(folder / name, text, program=name in PROGRAMS)
 
 
 def run_render(

@@ -76,7 +76,7 @@ def build(
     manifest = SimpleNamespace(portal=SimpleNamespace(max_upload=max_upload))
     files = render.runtime(plan, manifest)
     for name, place in render.places(files).items():
-        render.put(Path(paths.home, place), files[name], program=name == "firstlight")
+        render.put(Path(paths.home, place), files[name], program=name in render.PROGRAMS)
     if cli is None:
         Path(paths.home, "init").symlink_to(REPO / "init")
     else:

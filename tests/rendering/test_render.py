@@ -110,7 +110,8 @@ def test_hostile_values_reach_every_file_unharmed(tmp_path: Path) -> None:
     assert {str(9000 + number) for number in range(len(cases.HOSTILE))} <= ports
 
     ast.parse(files["jupyter_server_config.py"])
-    subprocess.run(["sh", "-n", folder / "firstlight"], check=True)
+    for name in ("firstlight", "entrypoint.sh", "profile.sh", "bashrc"):
+        subprocess.run(["sh", "-n", folder / name], check=True)
 
     class Titles(HTMLParser):
         tags: list[str]
@@ -255,6 +256,22 @@ def test_a_context_holds_all_that_the_dockerfile_takes(tmp_path: Path) -> None:
     assert (tmp_path / "init" / "plan.py").is_file()
     assert not list(tmp_path.rglob("__pycache__"))
     assert not list((tmp_path / "init").rglob("*[!y]")) or all(p.is_dir() for p in (tmp_path / "init").rglob("*[!y]"))
+
+
+def test_a_context_holds_what_is_brought_for_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "brought" / "deep").mkdir(parents=True)
+    (tmp_path / "brought" / "deep" / "tool").write_text("#!")
+    (tmp_path / "brought" / "deep" / "tool").chmod(0o700)
+    (tmp_path / "context" / "workspace").mkdir(parents=True)
+    (tmp_path / "context" / "workspace" / "stale").write_text("from another manifest")
+    loaded = cases.written(tmp_path, workspace="brought")
+    files = context.make(loaded, tmp_path / "context", lock.read(loaded))
+    assert "COPY workspace /opt/firstlight/workspace\n" in files["Dockerfile"]
+    (tool,) = [path for path in (tmp_path / "context" / "workspace").rglob("*") if path.is_file()]
+    assert tool.name == "tool" and os.access(tool, os.X_OK)
+    without = cases.written(tmp_path)
+    assert "workspace /opt" not in context.make(without, tmp_path / "context", lock.read(without))["Dockerfile"]
+    assert not (tmp_path / "context" / "workspace").exists()
 
 
 def test_control_environment() -> None:
