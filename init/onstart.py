@@ -20,7 +20,7 @@ from init.boot import LOG, poke
 from init.complaint import Complaint
 from init.paths import Paths, rescue
 
-UP_WITHIN = 20.0
+UP_WITHIN = 60.0
 """Seconds to watch how it begins."""
 SESSION = ("HOME", "LOGNAME", "MAIL", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "TERM", "USER", "_")
 """What a session that came in by SSH has of its own."""

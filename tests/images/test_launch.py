@@ -3,6 +3,7 @@ on-start script, which they run themselves or which somebody runs over SSH. It i
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import secrets
@@ -25,7 +26,7 @@ from tests.waiting import until
 
 MANIFEST = {
     "manifest": 1,
-    "name": "launch",
+    "name": "firstlight-try-launch",
     "image": {"base": "debian:trixie-slim", "apt": ["openssh-client"]},
     "ssh": True,
     "workspace": "brought",
@@ -88,9 +89,9 @@ def launched(
     (folder / "brought" / "README.txt").write_text("from the image\n")
     (folder / "brought" / "deep" / "tool.sh").write_text("#!/bin/sh\n")
     (folder / "brought" / "deep" / "tool.sh").chmod(0o755)
-    (folder / "launch.yaml").write_text(json.dumps(MANIFEST))
-    loaded = load.load(str(folder / "launch.yaml"))
-    image = built(str(folder / "launch.yaml"))
+    (folder / "firstlight-try-launch.yaml").write_text(json.dumps(MANIFEST))
+    loaded = load.load(str(folder / "firstlight-try-launch.yaml"))
+    image = built(str(folder / "firstlight-try-launch.yaml"))
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     public = Path(f"{key}.pub").read_text()
@@ -113,6 +114,8 @@ def launched(
     finally:
         for machine in found.values():
             machine.container.remove(force=True)
+        for tag in docker.images.get(image).tags:
+            docker.images.remove(tag, force=True)
 
 
 def test_it_starts_once_however_often_it_is_started(launched: dict[str, Launched]) -> None:
@@ -145,7 +148,8 @@ def test_it_is_the_same_in_the_end(launched: dict[str, Launched]) -> None:
         }
         words = f"{' '.join(SUPERVISORCTL)} status || true"
         programs[mode] = {line.split()[0]: line.split()[1] for line in machine.run("sh", "-c", words).splitlines()}
-        assert "portal: answers" in machine.run("firstlight", "health"), mode
+        health = functools.partial(containers.inside, machine.container, "firstlight", "health")
+        until(lambda health=health: health()[0] == 0, what=mode)  # type: ignore[misc]
         assert machine.run("python3", "-c", OPEN).split() == ["200", "200"], mode
     assert ends["kept"] == ends["replaced"] == ends["ssh"]
     assert ends["kept"]["phase"] == "ready" and ends["kept"]["files"] == "ready"

@@ -68,3 +68,19 @@ def test_who_has_the_token_comes_in(machine: Machine) -> None:
     assert machine.get(8888, "/lab", headers=machine.bearer()).status == 200
     assert machine.get(8188, "/").status == 401
     assert machine.get(8188, "/", headers=machine.bearer()).status == 200
+
+
+def test_an_on_start_script_that_root_runs_becomes_the_user(machine: Machine, docker: docker_sdk.DockerClient) -> None:
+    """As on platforms that put a program of their own, which runs as root, in the place of the entrypoint."""
+    container = docker.containers.create(machine.image, user="root", entrypoint=["sleep", "infinity"], command=[])
+    other = Machine(container, machine.loaded, machine.image)
+    try:
+        container.start()
+        assert "Firstlight has started." in other.run("entrypoint.sh")
+        assert other.settled()["phase"] == "ready", other.said()
+        rows = [row.split() for row in other.run("ps", "-eo", "user:32=,args=").splitlines()]
+        assert {owner for owner, *words in rows if words[0] not in ("sleep", "ps")} == {"maker"}, rows
+        assert other.host.file("/run/firstlight/boot.lock").user == "maker"
+        assert "nothing to do" in other.run("entrypoint.sh")
+    finally:
+        container.remove(force=True)
