@@ -64,6 +64,13 @@ def check(manifest: Manifest, found: Findings) -> None:
                 found.add((*path, name), f"`{name}` is {owner}'s own variable", "choose another name", key=True)
             elif name in refused:
                 found.add((*path, name), *refused[name], key=True)
+    for platform, variables, hint in (
+        ("runpod", manifest.deploy.runpod.env, "name a secret of RunPod's under `deploy.runpod.secrets`"),
+        ("vast", manifest.deploy.vast.env, "put it into your account's environment variables at Vast.ai"),
+    ):
+        for name in TOKENS & set(variables):
+            text = f"`{name}` is a secret, and a template shows it to whoever may see the template"
+            found.add(("deploy", platform, "env", name), text, hint, key=True)
     select = manifest.models.select
     if select.env in select.aliases:
         path = ("models", "select", "aliases", select.env)

@@ -20,7 +20,7 @@ from manifests import clashes, offers
 from manifests.model import Manifest
 from manifests.trouble import Trouble
 from targets import needs
-from targets.api import Change, Connection, Platform
+from targets.api import PROXY, Change, Connection, Platform
 from targets.needs import Needs
 
 PLATFORM = Platform(
@@ -221,7 +221,9 @@ class Api:
 
     def named(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """The newest template of this name among the user's own: others' public ones are listed as well."""
-        user = self._connection.ask("GET", "/api/v0/users/current/").get("id")
+        user = self._connection.ask("GET", "/api/v0/users/current").get("id")
+        if user is None:
+            raise Trouble("Vast.ai does not say whose key this is", "its answer has no `id`", PROXY)
         chosen = {"name": {"eq": body["name"]}, "creator_id": {"eq": user}}
         query = f"select_cols={quote_plus(json.dumps(['*']))}&select_filters={quote_plus(json.dumps(chosen))}"
         listed = self._connection.ask("GET", f"/api/v0/template/?{query}").get("templates") or []
@@ -234,7 +236,7 @@ class Api:
     def update(self, now: Mapping[str, Any], body: Mapping[str, Any], found: list[Change]) -> dict[str, Any]:
         """Vast.ai makes a new version of it, from the whole template."""
         users = {field: now.get(field, value) for field, value in USERS.items()}
-        whole = {"id": now["id"], "hash_id": now["hash_id"], **users, **body}
+        whole = {"id": now["id"], "hash_id": now.get("hash_id"), **users, **body}
         return {"id": now["id"], **self._told("PUT", "/api/v1/template/", whole)}
 
     def _told(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,21 +57,41 @@ def test_a_supervisord_that_a_killed_boot_has_left_becomes_no_second_one(control
             running.stop()
 
 
-def test_a_boot_that_is_killed_gives_the_lock_back(tmp_path: Path) -> None:
-    paths = Paths(run=str(tmp_path))
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has the lock of `tmp_path`."""
     code = (
         "import sys, time; from init import single; from init.paths import Paths;"
         " print(single.take(Paths(run=sys.argv[1])) is not None, flush=True); time.sleep(1e6)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(command, cwd=house.REPO, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "True\n"
-        assert single.take(paths) is None
+    with subprocess.Popen(command, cwd=house.REPO, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "True\n"
+        yield process
+        process.kill()
+
+
+def test_a_boot_that_is_killed_gives_the_lock_back(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    assert single.take(Paths(run=str(tmp_path))) is None
+    other.kill()
+    other.wait(10)
+    handle = single.take(Paths(run=str(tmp_path)))
+    assert handle is not None
+    os.close(handle)
+
+
+def test_the_container_s_own_program_waits_for_its_turn(
+    tmp_path: Path, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The container would end with it."""
+    assert single.turn(Paths(run=str(tmp_path)), "") is False
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(single.turn, Paths(run=str(tmp_path)), "")
+        said = until(lambda: capsys.readouterr().out.partition("already: this one")[2], what="it says so")
+        assert said == " takes over when that one ends\n" and not waiting.done()
         other.kill()
-        other.wait(10)
-        handle = single.take(paths)
-        assert handle is not None
-        os.close(handle)
+        assert waiting.result(10) is True
 
 
 def test_a_lock_is_handed_on(tmp_path: Path) -> None:

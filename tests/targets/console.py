@@ -121,7 +121,7 @@ class Vast:
         if key != f"Bearer {self.key}":
             return 401, {}, {"success": False, "error": "auth_error", "msg": "Invalid user key"}
         match method, where.path:
-            case "GET", "/api/v0/users/current/":
+            case "GET", "/api/v0/users/current":
                 return 200, {}, {"id": self.user, "username": "me", "api_key": "not for us"}
             case "GET", "/api/v0/template/":
                 return 200, {}, self._listed(parse_qs(where.query, strict_parsing=True))

@@ -268,6 +268,8 @@ def test_a_platform_that_is_busy_silent_or_no_platform(tmp_path: Path, platform:
     for body in ("<html>a proxy's login</html>", [1]):
         platform.answers = [(200, {}, body)]
         assert refused(manifest(tmp_path), platform).what == "Vast.ai gave an answer that cannot be read"
+    platform.answers = [(200, {}, {"success": True})]
+    assert refused(manifest(tmp_path), platform).what == "Vast.ai does not say whose key this is"
     platform.url = "http://127.0.0.1:9"
     assert "127.0.0.1:9 refuses the connection" in refused(manifest(tmp_path), platform).reason
 
