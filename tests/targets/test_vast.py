@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from images import planning
+from init import portalconfig
 from manifests import load, lock
 from manifests.load import Loaded
 from manifests.problems import Refused
@@ -63,6 +65,18 @@ def test_every_image_s_template_is_what_vast_takes(
     titles = {service.title for service in loaded.manifest.services.values() if service.port}
     assert set(entries) == {"Portal", "Lab", *titles}, "Vast.ai has dropped none of them"
     assert ("22:22" in ports) is loaded.manifest.ssh
+
+
+@pytest.mark.parametrize("name", load.names())
+def test_the_image_s_own_portal_takes_its_config(name: str) -> None:
+    loaded = load.load(name)
+    plan = planning.plan(loaded, lock.read(loaded))
+    ports = [plan.jupyter.port, plan.portal_port, *(service.port for service in plan.services if service.port)]
+    environ = {"CONTAINER_ID": "1", **{f"VAST_TCP_PORT_{port}": str(40000 + port) for port in ports}}
+    settled = portalconfig.read(vast.portal(loaded.manifest), plan, environ)
+    titles = [service.title for service in plan.services if service.port]
+    assert ([place.name for place in settled.places], settled.problems) == (["Lab", *titles], [])
+    assert settled.forwards == {}
 
 
 def test_it_is_made_once_then_changed_then_left_alone(
