@@ -43,11 +43,6 @@ def main(argv: Sequence[str] = ()) -> int:
             _refuse(f"{name} is `1`, which anybody would guess: it counts as not set", "set a longer one")
     paths = rescue(address.text())[1]
     control, etc = paths.control, Path(paths.home, "etc")
-    if poke(Path(paths.run, "supervisor.sock")):
-        return _refuse(
-            "Firstlight runs here already",
-            "`firstlight status` shows how far it is, `firstlight token --url` where it opens",
-        )
     try:
         for folder in (paths.logs, paths.run):
             Path(folder).mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] = ()) -> int:
             "  run it as root, or as the image's own user"
         ) from None
     if lock is None:
-        print("Firstlight runs in this container already: nothing to do. `firstlight status` says how far it is.")
+        print(f"Firstlight runs in this container already: nothing to do. {single.WHERE}")
         return 0
     command = [f"{paths.home}/bin/firstlight", "boot", "--held", str(lock)]
     child = subprocess.Popen(
@@ -100,9 +100,7 @@ def _watch(child: subprocess.Popen[bytes], paths: Paths) -> int:
     deadline, sock = time.monotonic() + UP_WITHIN, Path(paths.run, "supervisor.sock")
     while child.poll() is None and time.monotonic() < deadline:
         if poke(sock):
-            print(
-                "Firstlight has started. `firstlight token --url` prints the addresses, `firstlight status` the state."
-            )
+            print(f"Firstlight has started. {single.WHERE}")
             return 0
         time.sleep(0.02)
     if child.returncode is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from init import children
 from init.paths import Paths
 
+WHERE = "`firstlight status` shows how far it is, `firstlight token --url` where it opens."
 PR_SET_CHILD_SUBREAPER = 36
 GONE_WITHIN = 10.0
 """Seconds for a killed process to be gone."""
@@ -32,7 +33,7 @@ def turn(paths: Paths, held: str) -> bool:
         return True
     print("Firstlight runs in this container already", end=": ", flush=True)
     if os.getppid() > 1:
-        print("nothing to do. `firstlight status` says how far it is.", flush=True)
+        print(f"nothing to do. {WHERE}", flush=True)
         return False
     print("this one takes over when that one ends", flush=True)
     return take(paths, wait=True) is not None

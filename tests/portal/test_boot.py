@@ -396,11 +396,13 @@ def test_a_second_boot_leaves_the_first_alone(control: Path, tmp_path: Path) -> 
     try:
         before = (made.run / "supervisord.pid").read_text()
         done = boot(made, JUPYTER_TOKEN="second")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
-            "firstlight boot: Firstlight runs here already\n"
-            "  `firstlight status` shows how far it is, `firstlight token --url` where it opens\n"
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == (
+            "Firstlight runs in this container already: nothing to do."
+            " `firstlight status` shows how far it is, `firstlight token --url` where it opens.\n"
         )
+        log = (made.logs / "boot.log").read_text()
+        assert f":{made.plan.jupyter.port}/lab?token=…\n" in log and "token=first" not in log
         assert (made.run / "supervisord.pid").read_text() == before
         assert (made.run / "token").read_text() == "first\n"
         assert (made.run / "supervisor.sock").exists()

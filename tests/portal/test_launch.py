@@ -23,23 +23,6 @@ def supervisords(made: house.House) -> list[int]:
     return single._running(made.plan.paths.control / "bin" / "supervisord", made.home / "etc" / "supervisord.conf")
 
 
-def test_a_second_boot_has_nothing_to_do(control: Path, tmp_path: Path) -> None:
-    made = house.build(tmp_path / "house", control, cli=CLI)
-    running = start_stack(made, {})
-    try:
-        (first,) = supervisords(made)
-        again = subprocess.run([made.home / "bin" / "firstlight", "boot"], capture_output=True, text=True, timeout=30)
-        assert (again.returncode, again.stderr) == (0, "")
-        assert again.stdout == (
-            "Firstlight runs in this container already: nothing to do. `firstlight status` says how far it is.\n"
-        )
-        assert supervisords(made) == [first]
-        log = (made.logs / "boot.log").read_text()
-        assert f":{made.plan.jupyter.port}/lab?token=…\n" in log and running.token not in log
-    finally:
-        running.stop()
-
-
 def test_a_supervisord_that_a_killed_boot_has_left_becomes_no_second_one(control: Path, tmp_path: Path) -> None:
     made = house.build(tmp_path / "house", control, cli=CLI)
     python, config = control / "bin" / "python", made.home / "etc" / "supervisord.conf"
@@ -47,14 +30,17 @@ def test_a_supervisord_that_a_killed_boot_has_left_becomes_no_second_one(control
     # As it would be when the boot died before the kernel was asked to end the child with it.
     command: list[str | Path] = [python, "-I", made.plan.paths.control / "bin" / "supervisord", "-n", "-c", config]
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, start_new_session=True) as left:
-        until(lambda: (made.run / "supervisord.pid").exists(), what="supervisord")
-        assert supervisords(made) == [left.pid]
-        running = start_stack(made, {})
         try:
-            assert left.wait(10) == -signal.SIGKILL
-            assert len(supervisords(made)) == 1
+            until(lambda: (made.run / "supervisord.pid").exists(), what="supervisord")
+            assert supervisords(made) == [left.pid]
+            running = start_stack(made, {})
+            try:
+                assert left.wait(10) == -signal.SIGKILL
+                assert len(supervisords(made)) == 1
+            finally:
+                running.stop()
         finally:
-            running.stop()
+            left.kill()
 
 
 @pytest.fixture
