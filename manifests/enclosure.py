@@ -71,6 +71,8 @@ def _files(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
     for name, command in manifest.commands.items():
         for index, value in enumerate(command.inputs):
             yield ("commands", name, "inputs", index), value, "any"
+    if manifest.notebook is not None:
+        yield ("notebook", "file"), manifest.notebook.file, "file"
 
 
 def _near(folder: File, value: str) -> str:

@@ -38,6 +38,7 @@ def check(manifest: Manifest, found: Findings) -> None:
     _nodes(manifest, found)
     _services(manifest, found)
     _commands(manifest, found)
+    _notebook(manifest, found)
     for index, text in enumerate(manifest.deploy.runpod.ports):
         match = _PORT.fullmatch(text)
         if match is None or not 1 <= int(match[1]) <= 65535:
@@ -46,6 +47,16 @@ def check(manifest: Manifest, found: Findings) -> None:
     for index, text in enumerate(manifest.test):
         if not _TEST.fullmatch(text):
             found.add(("test", index), f"{text!r} is no name of a test", "small letters, digits, `-` and `_`")
+
+
+def _notebook(manifest: Manifest, found: Findings) -> None:
+    notebook = manifest.notebook
+    for key in ("file", "path") if notebook is not None else ():
+        name = getattr(notebook, key)
+        if name is not None and (not name.endswith(".ipynb") or name.rpartition("/")[2].startswith(".")):
+            found.add(("notebook", key), f"{name!r} is no notebook's name", "it ends in `.ipynb`")
+    if notebook is not None and notebook.ref is not None and not is_ref(notebook.ref):
+        found.add(("notebook", "ref"), f"{notebook.ref!r} is no git ref", "write a branch, a tag or a commit")
 
 
 def _versions(manifest: Manifest, found: Findings) -> None:
