@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from init.failure import StageFailed
 from init.plan import GitSpec
@@ -36,7 +37,8 @@ def run(context: Context) -> Outcome:
     notes += upload.counted(context.plan.paths, spec.uploads)
     message = "; ".join([*([refused] if refused else []), f"{spec.source} at {checkout.commit[:12]}", *notes])
     links = [at / folder for folder in targets]
-    result = {"commit": checkout.commit, "changed": checkout.changed, "uploads": spec.uploads}
+    result: dict[str, Any] = {"commit": checkout.commit, "changed": checkout.changed}
+    result |= {"uploads": spec.uploads} if spec.uploads else {}
     if refused and spec.instead is not None:
         without = {"without": f"your code in {spec.instead.folder}"}
         return Outcome("degraded", message, f"{refused}, so the image's own is used", result | without, [at, *links])
@@ -65,7 +67,7 @@ def _uploaded(context: Context, spec: GitSpec, own: Path, at: Path) -> Outcome:
     for folder in spec.uploads:
         notes += upload.lend(own / folder, Path(context.plan.paths.workspace, folder))
     notes += upload.counted(context.plan.paths, spec.uploads)
-    result = {"upload": str(own), "uploads": spec.uploads}
+    result: dict[str, Any] = {"upload": str(own), "uploads": spec.uploads}
     if (own / ".git").exists() and (commit := Git(context, own).head()):
         result["commit"] = commit
     return Outcome(message="; ".join(notes), result=result, made=[at])
