@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,7 +39,7 @@ def run(context: Context) -> Outcome:
     message = "; ".join([*([refused] if refused else []), f"{spec.source} at {checkout.commit[:12]}", *notes])
     links = [at / folder for folder in targets]
     result: dict[str, Any] = {"commit": checkout.commit, "changed": checkout.changed}
-    result |= {"uploads": spec.uploads} if spec.uploads else {}
+    result |= _asked(spec)
     if refused and spec.instead is not None:
         without = {"without": f"your code in {spec.instead.folder}"}
         return Outcome("degraded", message, f"{refused}, so the image's own is used", result | without, [at, *links])
@@ -51,6 +52,12 @@ def abi(context: Context) -> dict[str, str]:
     assert isinstance(spec, GitSpec)
     own, refused = upload.code(context.plan.paths, spec.instead)
     return {"upload": str(own) if own is not None else refused} if own is not None or refused else {}
+
+
+def _asked(spec: GitSpec) -> dict[str, Any]:
+    """Where a user may put code and files, for who shows it."""
+    asked = {"instead": asdict(spec.instead)} if spec.instead is not None else {}
+    return asked | ({"uploads": spec.uploads} if spec.uploads else {})
 
 
 def _targets(context: Context, spec: GitSpec) -> dict[str, Path]:
@@ -67,7 +74,7 @@ def _uploaded(context: Context, spec: GitSpec, own: Path, at: Path) -> Outcome:
     for folder in spec.uploads:
         notes += upload.lend(own / folder, Path(context.plan.paths.workspace, folder))
     notes += upload.counted(context.plan.paths, spec.uploads)
-    result: dict[str, Any] = {"upload": str(own), "uploads": spec.uploads}
+    result: dict[str, Any] = {"upload": str(own), **_asked(spec)}
     if (own / ".git").exists() and (commit := Git(context, own).head()):
         result["commit"] = commit
     return Outcome(message="; ".join(notes), result=result, made=[at])

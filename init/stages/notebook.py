@@ -134,9 +134,7 @@ def _fetch(context: Context, url: str, ref: str, path: str) -> tuple[Edition, st
     git = Git(context, folder)
     context.report(message=f"looking for a newer notebook at {_public(url)}")
     try:
-        git("init", "--quiet")
-        git("remote", "add", "origin", url)
-        commit = _commit(git, ref)
+        commit = _commit(git, url, ref)
         if not git("--literal-pathspecs", "ls-tree", "--name-only", commit, "--", path):
             raise NoNotebook("the repository has no such file")
         git("--literal-pathspecs", "checkout", "--quiet", commit, "--", path)
@@ -151,14 +149,18 @@ def _fetch(context: Context, url: str, ref: str, path: str) -> tuple[Edition, st
     return found, commit
 
 
-def _commit(git: Git, ref: str) -> str:
+def _commit(git: Git, url: str, ref: str) -> str:
     """Fetch `ref` without the files, or as much as the server gives; its commit. Raises GitFailed."""
     ways = (
         ["--depth", "1", "--no-tags", "--filter=blob:none", "origin", ref],
-        ["--no-tags", "--no-filter", "origin", ref],
-        ["--tags", "--no-filter", "origin"],
+        ["--no-tags", "origin", ref],
+        ["--tags", "origin"],
     )
     for number, words in enumerate(ways):
+        # Anew each time: a repository that was asked for parts goes on asking for them.
+        shutil.rmtree(git.folder / ".git", ignore_errors=True)
+        git("init", "--quiet")
+        git("remote", "add", "origin", url)
         try:
             git("fetch", "--quiet", *words)
         except GitFailed as failure:

@@ -96,7 +96,14 @@ def _finish(
     remarks = [f"{line}" for line in kept] + problems
     return Outcome(
         message="; ".join([f"Python {environment.version}, {len(installed)} packages", *remarks[:3]]),
-        result={"python": environment.version, "packages": len(installed), "frozen": frozen, "remarks": remarks},
+        result={
+            "python": environment.version,
+            "packages": len(installed),
+            "frozen": frozen,
+            "remarks": remarks,
+            "path": str(environment.path),
+            **({"requirements_from": spec.requirements_from} if spec.requirements_from else {}),
+        },
         made=[*made, done],
     )
 

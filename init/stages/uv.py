@@ -127,7 +127,10 @@ def explained(lines: list[str], code: int) -> StageFailed:
         )
     if match := re.search(r"Failed to build [`'\"]?([^`'\"\n]+)", text):
         return Unfit(f"{match[1].strip()} could not be built: {gist(lines)}", retry=False)
-    if re.search(r"Couldn't parse requirement|wheel filename .* is invalid|Unexpected '.*', expected|Distribution not found at", text):
+    if re.search(
+        r"Couldn't parse requirement|wheel filename .* is invalid|Unexpected '.*', expected|Distribution not found at",
+        text,
+    ):
         return Unfit(f"a line is no requirement: {causes[-1] if causes else gist(lines)}", retry=False)
     if re.search(r"[Hh]ash mismatch", text):
         return Unfit(f"a package is not what its hash says: {gist(lines)}", retry=False)

@@ -85,7 +85,7 @@ def _show(view: Any, now: Outline) -> None:
     head.value = _head(now)
     bar.value = now.share or 0.0
     bar.layout.display = None if now.share is not None else "none"
-    body.value = "".join(_group(title, rows) for title, rows in now.groups)
+    body.value = "".join(group(title, rows) for title, rows in now.groups)
 
 
 def _head(now: Outline) -> str:
@@ -93,7 +93,8 @@ def _head(now: Outline) -> str:
     return f'<div style="color: {COLOURS.get(now.tone, "inherit")}"><b>{escape(now.headline)}</b></div>{problem}'
 
 
-def _group(title: str, rows: tuple[Row, ...]) -> str:
+def group(title: str, rows: tuple[Row, ...]) -> str:
+    """Rows under a title, as HTML."""
     body = "".join(_row(row) for row in rows)
     return (
         '<table style="width: 100%; table-layout: fixed">'
