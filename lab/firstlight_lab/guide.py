@@ -68,8 +68,8 @@ def requirements() -> None:
         return Words(
             f"There is no {places}: the image's own list is installed. {_messages(found)}",
             "These are the versions that the app's authors tested.",
-            f"Nothing. If you want other versions, upload a {' and a '.join(names)} to {machine.workspace} (drop"
-            " it onto the file browser) and run this cell again: what it names is installed as it says, the rest stays.",
+            f"Nothing. If you want other versions, upload a {' and a '.join(names)} to {machine.workspace} (drop it"
+            " onto the file browser) and run this cell again: what it names is installed as it says, the rest stays.",
         )
 
     def stale(item: dict[str, Any]) -> bool:
