@@ -14,7 +14,7 @@ from typing import Any
 
 from . import runner, tools
 from .cell import Machine, Screen, Words, ended, follow, guarded, part, tell
-from .outline import outline
+from .outline import ENDED, outline
 
 GO_ON = "Nothing. Go on with the next cell."
 
@@ -248,15 +248,21 @@ def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
 
     def work(screen: Screen) -> None:
         machine = Machine()
-        ids = [str(item["id"]) for item in machine.items() if chosen(item)]
-        for item in machine.items():
-            if item["id"] in ids and item.get("state") in ("done", "degraded") and stale(item):
-                machine.ask("retry", stage=item["id"])
+        items = machine.items()
+        ids = [str(item["id"]) for item in items if chosen(item)]
+        changed = [item for item in items if item["id"] in ids and item.get("state") in ENDED and stale(item)]
+        for item in changed:
+            machine.ask("retry", stage=item["id"])
         if ids:
             machine.ask("start", stages=ids)
         found = follow(machine, ids, screen)
         if found is not None:
-            tell(screen, ended(found, fine(found)), part(machine.look(), ids))
+            words = ended(found, fine(found))
+            runs = [str(item["id"]) for item in items if item.get("state") == "ready"]
+            if changed and runs:
+                again = " and ".join(f"`!firstlight retry {one}`" for one in runs)
+                words = words._replace(do=f"What runs was started before this change: {again} starts it again.")
+            tell(screen, words, part(machine.look(), ids))
 
     guarded(work)
 
