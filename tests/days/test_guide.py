@@ -76,7 +76,7 @@ def test_a_guided_start_waits_even_for_a_killed_runner(machine: Machine, house: 
             assert message == f"waits for you: run its cell in {visomaster.GUIDE}, or `firstlight start {key}`"
         assert {one["state"] for one in told["stages"] if one["id"] != "guide"} == {"waiting"}
         assert [one["state"] for one in told["services"]] == ["waiting"]
-        assert told["headline"]["text"] == "VisoMaster waits for you: 1 of 9 steps done, begin the next one"
+        assert told["headline"]["text"] == "VisoMaster waits for you: 1 of 10 steps done, begin the next one"
         kill(machine, "init")
     assert models_asked(house) == 0
     assert machine.get(machine.loaded.manifest.jupyter.port, "/api").status == 200
