@@ -167,6 +167,9 @@ def guarded(work: Callable[[Screen], None]) -> None:
         tell(screen, Words(str(away), RUNNER_AWAY, "Run this cell again in a minute.", "failed"))
     except runner.Refused as refused:
         tell(screen, Words(f"The runner will not do it: {refused}", "Nothing has changed.", "", "warning"))
+    except Exception as error:
+        so = f"This cell could not make sense of what it found ({type(error).__name__}: {error})."
+        tell(screen, Words(so, "The set-up is not touched by that.", "`!firstlight status` shows it.", "failed"))
 
 
 def _html(view: Outline) -> str:

@@ -114,16 +114,17 @@ def models() -> None:
     """The model files that are wanted: those of the sets that are ticked in the panel."""
 
     def fine(found: list[dict[str, Any]]) -> Words:
-        files = sum(
-            len((_result(item).get("models") or {}).get("files") or []) for item in found if item["state"] == "done"
-        )
+        files = sum(int((_result(item).get("models") or {}).get("files") or 0) for item in found)
         total = sum(int(item.get("bytes_total") or 0) for item in found)
-        count = f"{len(found)} set{'s' * (len(found) != 1)} of models"
-        so = f"{count} {'is' if len(found) == 1 else 'are'} here" + (f", {tools.size(total)}" if total else "")
-        so += f", {files} of their files fetched by this start" if files else ""
+        so = f"{len(found)} set{'s' * (len(found) != 1)} of models: {files} files"
+        so += f", {tools.size(total)}" if total else ""
+        unknown = [path for item in found for path in (_result(item).get("models") or {}).get("unverified") or []]
+        means = "Every file has the size and the SHA-256 that it should have."
+        if unknown:
+            means = f"Every file has its size; nobody knows the SHA-256 of {len(unknown)} of them."
         return Words(
-            f"{so}." if found else "No model set is chosen.",
-            "Every file has the size and the SHA-256 that it should have." if found else "",
+            f"{so}, all here." if found else "No model set is chosen.",
+            means if found else "",
             GO_ON if found else "Tick a set in the panel on the right, or `firstlight models add SET`.",
         )
 

@@ -23,7 +23,7 @@ CALLS = {
     "guide.cuda()": "What is so: app: none of its packages uses a GPU.",
     "guide.requirements()": "What is so: There is no /workspace/requirements.txt: the image's own list is installed.",
     "guide.code()": "The image's own code is used.",
-    "guide.models()": "What is so: 6 sets of models are here, 22.8 MB",
+    "guide.models()": "What is so: 6 sets of models: 57 files, 22.8 MB, all here.",
     "guide.launch()": "What is so: VisoMaster runs.",
     "guide.repair()": "What is so: Nothing has failed.",
     "guide.logs()": "Nothing has failed. These logs there are;",
