@@ -103,9 +103,10 @@ def code() -> None:
         if not wanted:
             return False
         folder = machine.workspace / str(wanted["folder"])
-        usable = (folder / str(wanted["holds"])).is_file()
-        refused = item.get("state") == "degraded" and not os.path.lexists(folder)
-        return usable != bool(_result(item).get("upload")) or refused
+        used, refused = bool(_result(item).get("upload")), item.get("state") == "degraded"
+        if (folder / str(wanted["holds"])).is_file():
+            return not used
+        return used or refused != os.path.lexists(folder)
 
     _part(lambda item: _kind(item, "git"), fine, stale)
 
@@ -208,11 +209,14 @@ def cuda() -> None:
 
 def logs(name: str = "", last: int = 40) -> None:
     """The end of a log; without a name that of what went wrong, or which logs there are."""
-    names = [name] if name else [str(item["id"]) for item in Machine().items() if item.get("state") == "failed"]
-    for each in names:
-        print(f"--- {each}")
-        print(tools.firstlight("logs", each, "-n", str(last)))
-    if not names:
+    failed = [item for item in Machine().items() if item.get("state") == "failed"] if not name else []
+    for item in failed:
+        print(f"--- {item.get('title')}: {item.get('message')}")
+    for each in [name] if name else [str(item["id"]) for item in failed]:
+        print(f"--- the log of {each}")
+        said = tools.firstlight("logs", each, "-n", str(last))
+        print("It has written none." if not name and said.startswith("firstlight: no log") else said)
+    if not failed and not name:
         print("Nothing has failed. These logs there are; `guide.logs('NAME')` shows one:")
         print(tools.firstlight("logs"))
 

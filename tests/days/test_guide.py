@@ -14,6 +14,8 @@ from tests.days.victims import kill
 from tests.days.visomaster import House, cells, stage, state
 from tests.images.machine import Machine, started
 from tests.origin.server import Origin
+from tests.panel.browsers import chromium
+from tests.panel.conftest import photograph
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1200)
@@ -102,6 +104,25 @@ def test_again_and_in_any_order_it_does_nothing_twice(machine: Machine, house: H
     assert [one["started"] for one in after["stages"]] == [one["started"] for one in before["stages"]]
     assert after["services"][0]["started"] == before["services"][0]["started"]
     assert len(house.origin.log) == asked
+
+
+def test_it_reads_well_in_jupyterlab(machine: Machine) -> None:
+    place = f"/lab/tree/workspace/{visomaster.GUIDE}?token={machine.token}"
+    with chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 1500}).new_page()
+        page.goto(machine.url(machine.loaded.manifest.jupyter.port, place))
+        page.locator(".jp-Notebook .jp-MarkdownOutput h1").wait_for(timeout=60_000)
+        page.locator("#jupyterlab-splash").wait_for(state="detached")
+        page.locator('button[title="Switch kernel"]', has_text="Set-up guide").wait_for()
+        page.keyboard.press("Control+Shift+C")
+        page.locator("#modal-command-palette input").fill("Run All Cells")
+        page.locator("#modal-command-palette .lm-CommandPalette-item", has_text="Run All Cells").first.click()
+        last = page.locator(".jp-OutputArea-output", has_text="No NVIDIA driver answers in this container")
+        last.first.wait_for(timeout=120_000)
+        assert page.locator(".jp-OutputArea-output", has_text="What it means").count() >= 8
+        assert page.locator('[data-mime-type="application/vnd.jupyter.error"], .jp-RenderedError').count() == 0
+        page.locator(".jp-Notebook .jp-MarkdownOutput h1").scroll_into_view_if_needed()
+        photograph(page, "setup-guide")
 
 
 def test_what_was_run_is_no_edit_and_an_edit_stays(machine: Machine, house: House) -> None:

@@ -60,7 +60,7 @@ def test_a_cell_begins_its_part_and_says_how_it_ended(house: House, cell: Cell) 
         assert house.states() == {"app": "done", "other": "waiting"}
 
         (house.workspace / "Own").mkdir()
-        assert "What to do: Nothing. If you want" in cell(guide.code), "an empty folder that nobody asked about"
+        assert "your folder Own is empty" in cell(guide.code)
         (house.workspace / "Own" / "main.py").write_text("mine")
         (house.workspace / "dependencies" / "tool").write_text("")
         said = cell(guide.code)
