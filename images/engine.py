@@ -61,6 +61,11 @@ def given(words: Sequence[str], dockerfile: str) -> dict[str, str]:
                 f"it asks for {', '.join(asked)}" if asked else "it asks for none; a `notebook` in its manifest would"
             )
             raise Trouble(f"--build-arg {word} is refused", what, f"write NAME=VALUE; {known}")
+        if re.match(r"[a-z+]+://[^/]*@", value, re.IGNORECASE):
+            hint = "take an address that needs none"
+            raise Trouble(
+                f"--build-arg {name} is refused", "its address holds a password: the image would hold it", hint
+            )
         found[name] = value
     return found
 

@@ -113,9 +113,15 @@ def _address(url: str | None) -> str | None:
     """Raises NoNotebook."""
     if not url:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise NoNotebook(f"{REPOSITORY} is no address of a repository; it begins with https://") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
         raise NoNotebook(f"{_public(url)!r} is no address of a repository; it begins with https://")
+    if "@" in parts.netloc:
+        # Every user of the machine sees what git is called with.
+        raise NoNotebook(f"the address of {_public(url)} holds a password: take a repository that needs none")
     return url
 
 

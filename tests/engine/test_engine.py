@@ -239,3 +239,6 @@ def test_a_build_argument_of_the_users_is_one_that_the_dockerfile_asks_for() -> 
             engine.given([word], dockerfile)
         assert f"--build-arg {word} is refused" in str(refused.value)
         assert reason in str(refused.value) and remedy in str(refused.value)
+    with pytest.raises(Trouble, match="its address holds a password") as refused:
+        engine.given(["NOTEBOOK_REPO_URL=https://me:pa55word@h/a"], asks)
+    assert "pa55word" not in str(refused.value)

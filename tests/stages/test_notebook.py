@@ -174,11 +174,12 @@ def test_a_repository_that_is_none_or_private_is_no_reason_to_fail(
     assert at(bench).read_text() == BAKED
 
 
-def test_a_password_in_the_address_is_never_shown(bench: Bench, spec: NotebookSpec, repos: Repositories) -> None:
-    repos.commit("guides", {NAME: notebook("one")})
-    follow(bench, repos.smart("guides").replace("http://", "http://me:pa55word@"))
-    assert "pa55word" not in bench.run(spec).message + bench.log + repr(bench.messages)
-    assert first_cell(at(bench)) == "one"
+def test_a_password_in_the_address_is_refused_and_never_shown(bench: Bench, spec: NotebookSpec) -> None:
+    follow(bench, "https://me:pa55word@git.example/guides?token=pa55word")
+    with pytest.raises(StageFailed, match=r"https://git\.example/guides holds a password: take a repository") as failed:
+        bench.run(spec)
+    assert "pa55word" not in failed.value.message + bench.log + repr(bench.messages)
+    assert ran(bench.log, "git") == [] and at(bench).read_text() == BAKED
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,9 @@ def test_what_is_no_notebook_is_refused_with_the_reason(
     assert sorted(path.name for path in at(bench).parent.iterdir() if path.suffix == ".ipynb") == [NAME]
 
 
-@pytest.mark.parametrize("url", ["--upload-pack=id", "file:///etc", "ssh://git@host/x", "https://", "ext::sh -c id"])
+@pytest.mark.parametrize(
+    "url", ["--upload-pack=id", "file:///etc", "ssh://git@host/x", "https://", "ext::sh -c id", "http://[x"]
+)
 def test_an_address_of_another_kind_is_refused(bench: Bench, spec: NotebookSpec, url: str) -> None:
     follow(bench, url)
     with pytest.raises(StageFailed, match="is no address of a repository; it begins with https://"):
