@@ -264,7 +264,7 @@ def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
         if found is not None:
             words = ended(found, fine(found))
             runs = [str(item["id"]) for item in items if item.get("state") == "ready"]
-            if changed and runs:
+            if changed and runs and words.tone == "done":
                 again = " and ".join(f"`!firstlight retry {one}`" for one in runs)
                 words = words._replace(do=f"What runs was started before this change: {again} starts it again.")
             tell(screen, words, part(machine.look(), ids))

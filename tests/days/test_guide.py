@@ -113,7 +113,7 @@ def test_it_reads_well_in_jupyterlab(machine: Machine) -> None:
         page.goto(machine.url(machine.loaded.manifest.jupyter.port, place))
         page.locator(".jp-Notebook .jp-MarkdownOutput h1").wait_for(timeout=60_000)
         page.locator("#jupyterlab-splash").wait_for(state="detached")
-        page.locator('button[title="Switch kernel"]', has_text="Set-up guide").wait_for()
+        page.get_by_text("Set-up guide | Idle").wait_for(timeout=60_000)
         page.keyboard.press("Control+Shift+C")
         page.locator("#modal-command-palette input").fill("Run All Cells")
         page.locator("#modal-command-palette .lm-CommandPalette-item", has_text="Run All Cells").first.click()

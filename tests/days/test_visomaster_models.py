@@ -8,6 +8,7 @@ import docker as docker_sdk
 import pytest
 
 from images import engine
+from init.fetch.workers import Tuning
 from manifests import lock
 from tests.days import visomaster
 from tests.days.victims import kill
@@ -18,8 +19,8 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1200)
 RATE = 3_000_000
-SLACK = 4_000_000
-"""Bytes that were under way when the container died: of ten files."""
+SLACK = Tuning.small_at_once * visomaster.SIZE
+"""Bytes that may have been under way when the container died: files of this size are fetched in one piece."""
 WRONG, ONCE = "ghost_unet_1_block.onnx", "cscs_256.onnx"
 
 
