@@ -108,7 +108,7 @@ def _row(row: Row) -> str:
     return (
         f'<tr><th scope="row" style="text-align: left; width: 26%">{escape(row.title)}</th>'
         f'<td style="color: {COLOURS.get(row.state, "inherit")}; width: 12%">{escape(row.state)}</td>'
-        f'<td style="overflow-wrap: anywhere">{detail}{bar}</td></tr>'
+        f'<td style="text-align: left; overflow-wrap: anywhere">{detail}{bar}</td></tr>'
     )
 
 

@@ -51,9 +51,9 @@ class House:
     """Its address."""
 
     def publish(self, remark: str) -> str:
-        """Push another edition of the guide, with a remark as its first cell; the commit."""
+        """Push another edition of the guide, with a remark as its last cell; the commit."""
         guide = json.loads((self.loaded.path.parent / "visomaster" / GUIDE).read_text())
-        guide["cells"].insert(0, {"cell_type": "markdown", "id": "remark", "metadata": {}, "source": remark})
+        guide["cells"].append({"cell_type": "markdown", "id": "remark", "metadata": {}, "source": remark})
         (self.work / GUIDE).write_text(json.dumps(guide))
         return push(self.work)
 
