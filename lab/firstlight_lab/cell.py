@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import runner
-from .notebook import COLOURS, group
+from .notebook import COLOURS, group, marked
 from .outline import ENDED, SETTLED, Outline, lines, outline
 from .reading import RUN, STATE, Reader, Reading, silent
 
@@ -134,7 +134,7 @@ def tell(screen: Screen, words: Words, view: Outline | None = None) -> None:
     """End the cell: what is so, what it means, and what to do."""
     parts = (("What is so", words.so), ("What it means", words.means), ("What to do", words.do))
     colour = COLOURS.get(words.tone, "inherit")
-    said = "".join(f"<p><b>{title}.</b> {_marked(text)}</p>" for title, text in parts if text)
+    said = "".join(f"<p><b>{title}.</b> {marked(text)}</p>" for title, text in parts if text)
     rows = "".join(group(title, rows) for title, rows in view.groups) if view is not None else ""
     screen.show(
         f'<div style="border-left: 4px solid {colour}; padding-left: 10px">{said}</div>{rows}',
@@ -175,9 +175,3 @@ def guarded(work: Callable[[Screen], None]) -> None:
 def _html(view: Outline) -> str:
     problem = f'<div style="color: {COLOURS["warning"]}">{escape(view.problem)}</div>' if view.problem else ""
     return problem + "".join(group(title, rows) for title, rows in view.groups)
-
-
-def _marked(text: str) -> str:
-    """Commands between back-quotes as code."""
-    pieces = escape(text).split("`")
-    return "".join(f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces))

@@ -104,7 +104,7 @@ def group(title: str, rows: tuple[Row, ...]) -> str:
 
 def _row(row: Row) -> str:
     bar = "" if row.share is None else f' <progress max="1" value="{row.share:.3f}"></progress>'
-    detail = "<br>".join(_words(text) for text in (row.detail, *row.notes) if text)
+    detail = "<br>".join(marked(text) for text in (row.detail, *row.notes) if text)
     return (
         f'<tr><th scope="row" style="text-align: left; width: 26%">{escape(row.title)}</th>'
         f'<td style="color: {COLOURS.get(row.state, "inherit")}; width: 12%">{escape(row.state)}</td>'
@@ -112,8 +112,8 @@ def _row(row: Row) -> str:
     )
 
 
-def _words(text: str) -> str:
-    """HTML, with `commands` as such."""
+def marked(text: str) -> str:
+    """A text as HTML, with `commands` as such."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
