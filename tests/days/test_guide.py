@@ -7,13 +7,10 @@ from collections.abc import Iterator
 import docker as docker_sdk
 import pytest
 
-from images import engine
-from manifests import lock
 from tests.days import visomaster
 from tests.days.victims import kill
 from tests.days.visomaster import House, cells, stage, state
 from tests.images.machine import Machine, started
-from tests.origin.server import Origin
 from tests.panel.browsers import chromium
 from tests.panel.conftest import photograph
 from tests.waiting import until
@@ -33,19 +30,6 @@ CALLS = {
     "guide.gpu()": "What is so: No NVIDIA driver answers in this container",
 }
 """What each cell says once all is well."""
-
-
-@pytest.fixture(scope="module")
-def house(docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    with Origin(hosts=(gateway, gateway)) as origin:
-        yield visomaster.house(tmp_path_factory.mktemp("visomaster"), origin)
-
-
-@pytest.fixture(scope="module")
-def image(house: House, base: str) -> str:
-    loaded = house.loaded
-    return engine.build(loaded, lock.read(loaded), base=base, sbom=False, compression="uncompressed").tag
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import docker as docker_sdk
 import pytest
 
-from images import engine
 from init.fetch.workers import Tuning
-from manifests import lock
 from tests.days import visomaster
 from tests.days.victims import kill
 from tests.days.visomaster import House, stage, state
 from tests.images.machine import started
-from tests.origin.server import Origin
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1200)
@@ -22,19 +17,6 @@ RATE = 3_000_000
 SLACK = Tuning.small_at_once * visomaster.SIZE
 """Bytes that may have been under way when the container died: files of this size are fetched in one piece."""
 WRONG, ONCE = "ghost_unet_1_block.onnx", "cscs_256.onnx"
-
-
-@pytest.fixture(scope="module")
-def house(docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    with Origin(hosts=(gateway, gateway)) as origin:
-        yield visomaster.house(tmp_path_factory.mktemp("visomaster"), origin)
-
-
-@pytest.fixture(scope="module")
-def image(house: House, base: str) -> str:
-    loaded = house.loaded
-    return engine.build(loaded, lock.read(loaded), base=base, sbom=False, compression="uncompressed").tag
 
 
 def test_a_container_killed_midway_goes_on_and_fetches_nothing_twice(
