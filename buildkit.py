@@ -77,6 +77,7 @@ def build(o: Options) -> int:
         registry=o.registry,
         printing=o.print,
         sbom=not o.no_sbom,
+        build_args=o.build_arg,
     )
 
 

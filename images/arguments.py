@@ -107,6 +107,8 @@ def _build(build: ArgumentParser) -> None:
     build.add_argument("--base", metavar="IMAGE", help="base image instead of the manifest's")
     build.add_argument("--tag", metavar="TAG", help="another tag, beside the one that names the content")
     build.add_argument("--registry", metavar="HOST/PATH", help="whose caches to use, and where --push goes")
+    asked = "build argument that the Dockerfile asks for"
+    build.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE", help=asked)
     build.add_argument("--no-sbom", action="store_true", help="without the list of the image's packages")
     either = build.add_mutually_exclusive_group()
     pushing = "push after the build, and after the tests that it has not passed yet"

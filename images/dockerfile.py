@@ -37,6 +37,8 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 """Certificate authorities, on Debian and Ubuntu."""
 TOKENS = {"hf_token": ("hf://", "https://huggingface.co/"), "civitai_token": ("civitai://", "https://civitai.com/")}
 """Build secrets, and the addresses that they open."""
+NOTEBOOK = ("NOTEBOOK_REPO_URL", "NOTEBOOK_FILENAME")
+"""Build arguments of an image with a notebook, and variables of its containers: where a newer one comes from."""
 OCI = "org.opencontainers.image."
 OWN_LABELS = frozenset(OCI + name for name in ("base.name", "created", "revision", "title", "version"))
 """Labels that say where an image comes from, besides those below `io.firstlight.`: no manifest sets them."""
@@ -111,6 +113,8 @@ def values(
     config = sorted({name.partition("/")[0] for name in running if name not in ("plan.json", *programs)})
     folders = {name.partition("/")[0] for name in running if "/" in name}
     paths = plan.paths
+    # Of an ARG and an ENV of one name the ENV wins: where the manifest sets one, that is the argument's default.
+    arguments, env = NOTEBOOK if manifest.notebook is not None else (), {"LANG": "C.UTF-8", **image.env}
     return {
         "manifest": manifest,
         "plan": plan,
@@ -128,9 +132,10 @@ def values(
             paths.logs,
             paths.run,
         ],
-        "env": sorted({"LANG": "C.UTF-8", **image.env}.items()),
+        "env": sorted((name, value) for name, value in env.items() if name not in arguments),
         "labels": sorted(labels.items()),
         "newline": any("\n" in text for text in (*image.env.values(), *labels.values(), *labels)),
+        "arguments": [(name, image.env.get(name, "")) for name in arguments],
         "baked": [_baked(stage) for stage in baked(plan)],
         "shipped": any(shipped.of(stage) for stage in plan.stages),
         "config": [name for name in config if name not in folders],

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from images import buildx, content, daemon, doctor, layers, quoting
 from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
-from manifests.trouble import told
+from manifests.trouble import Trouble, told
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +47,27 @@ def build_arguments(dockerfile: str) -> dict[str, str]:
         known |= {"FIRSTLIGHT_REVISION": revision, "FIRSTLIGHT_CREATED": created, "SOURCE_DATE_EPOCH": epoch}
     asked = [*re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE), "SOURCE_DATE_EPOCH"]
     return {key: value for key, value in known.items() if key in asked}
+
+
+def given(words: Sequence[str], dockerfile: str) -> dict[str, str]:
+    """Build arguments as the user wrote them, `NAME=VALUE`. Raises Trouble for one that nothing asks for."""
+    asked = [name for name in re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE) if not name.startswith("FIRSTLIGHT_")]
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in asked:
+            what = f"{name} has no value" if not equals else f"this image's Dockerfile does not ask for {name}"
+            known = (
+                f"it asks for {', '.join(asked)}" if asked else "it asks for none; a `notebook` in its manifest would"
+            )
+            raise Trouble(f"--build-arg {word} is refused", what, f"write NAME=VALUE; {known}")
+        if re.match(r"[a-z+]+://[^/]*@", value, re.IGNORECASE):
+            hint = "take an address that needs none"
+            raise Trouble(
+                f"--build-arg {name} is refused", "its address holds a password: the image would hold it", hint
+            )
+        found[name] = value
+    return found
 
 
 def with_at(loaded: Loaded, at: str | None) -> Loaded:
@@ -79,6 +101,7 @@ def build(
     printing: bool = False,
     sbom: bool = True,
     compression: str = "zstd",
+    build_args: Sequence[str] = (),
 ) -> Built:
     """Render the manifest and build it. Raises Trouble, and Refused for a program that the lock does not pin.
 
@@ -93,14 +116,15 @@ def build(
         raise Refused(problems)
     name = loaded.manifest.name
     if printing:
-        return _printed(loaded, lock, base=base, tag=tag, cache=buildx.cache(push, name) if push else None, sbom=sbom)
+        cache = buildx.cache(push, name) if push else None
+        return _printed(loaded, lock, base=base, tag=tag, cache=cache, sbom=sbom, build_args=build_args)
     client = daemon.connect()
     builder = daemon.builder(client)
     can, limits = buildx.extras(builder, name, push, others=load.names(), sbom=sbom, compression=compression)
     disk = free_disk(client.info().get("DockerRootDir", ""))
     with tempfile.TemporaryDirectory(prefix="firstlight-context-") as scratch:
         files = context.make(loaded, Path(scratch), lock, base)
-        arguments = build_arguments(files["Dockerfile"])
+        arguments = build_arguments(files["Dockerfile"]) | given(build_args, files["Dockerfile"])
         checksum = content.checksum(Path(scratch), files, arguments)
         names = tags(name, checksum, tag)
         for line in [f"building {names[0]}", *([disk] if disk else []), *limits]:
@@ -116,14 +140,23 @@ def build(
     return Built(names[0], digest)
 
 
-def _printed(loaded: Loaded, lock: Lock, *, base: str | None, tag: str | None, cache: str | None, sbom: bool) -> Built:
+def _printed(
+    loaded: Loaded,
+    lock: Lock,
+    *,
+    base: str | None,
+    tag: str | None,
+    cache: str | None,
+    sbom: bool,
+    build_args: Sequence[str],
+) -> Built:
     """Put the context into build/NAME and print the command that builds it, for Docker's own builder with the
     containerd image store."""
     from images import context
 
     folder = ROOT / "build" / loaded.manifest.name
     files = context.make(loaded, folder, lock, base)
-    arguments = build_arguments(files["Dockerfile"])
+    arguments = build_arguments(files["Dockerfile"]) | given(build_args, files["Dockerfile"])
     checksum = content.checksum(folder, files, arguments)
     names = tags(loaded.manifest.name, checksum, tag)
     can = buildx.Extras(
@@ -147,12 +180,23 @@ def run_build(
     registry: str | None = None,
     printing: bool = False,
     sbom: bool = True,
+    build_args: Sequence[str] = (),
 ) -> int:
     """The verb `build`: exit code. `push` needs `registry`; the image is tested before, unless it passed already."""
     assert registry or not push
 
     def action() -> int:
-        built = build(loaded, lock, at=at, base=base, push=registry, tag=tag, printing=printing, sbom=sbom)
+        built = build(
+            loaded,
+            lock,
+            at=at,
+            base=base,
+            push=registry,
+            tag=tag,
+            printing=printing,
+            sbom=sbom,
+            build_args=build_args,
+        )
         if not push or printing:
             return 0
         from images import push as pushing

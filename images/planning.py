@@ -30,6 +30,7 @@ USES: dict[str, Resource] = {
     "kernel": "cpu",
     "models": "net",
     "command": "cpu",
+    "notebook": "net",
 }
 
 
@@ -108,6 +109,8 @@ def _stages(loaded: Loaded, lock: Lock) -> list[Stage]:
                 within=command.within,
                 on_failure=command.on_failure,
             )
+        elif entry.kind == "notebook":
+            stage = replace(stage, attempts=1, within=120.0, on_failure="degrade")
         stages.append(stage)
     sets = manifest.models.sets
     stages.sort(key=lambda stage: stage.kind == "models" and not sets[stage.id.removeprefix("models:")].required)
@@ -147,6 +150,8 @@ def _content(made: specs.Specs, entry: expand.StageEntry, name: str) -> tuple[Sp
             return made.models(name), chosen.title or f"Models {name}", chosen.consequence
         case "command":
             return made.command(name), name, manifest.commands[name].consequence
+        case "notebook":
+            return made.notebook(), "Notebook update", "The notebook that is in the image is used."
 
 
 def _needs(needs: Iterable[expand.Need]) -> list[Need]:

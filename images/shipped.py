@@ -33,6 +33,8 @@ def origins(loaded: Loaded) -> dict[str, Path]:
             named.append((kernel.path, ("kernels", name, "path")))
     for name, command in manifest.commands.items():
         named += [(path, ("commands", name, "inputs", number)) for number, path in enumerate(command.inputs)]
+    if manifest.notebook is not None:
+        named.append((manifest.notebook.file, ("notebook", "file")))
     found = {path: loaded.beside(*where) for path, where in named}
     for path, origin in found.items():
         if not origin.exists():
@@ -68,7 +70,7 @@ def digest(path: Path) -> str:
 
 def of(stage: Stage) -> list[str]:
     """Paths below `Paths.files` that a stage needs."""
-    from init.plan import CommandSpec, GitSpec, KernelSpec, NodesSpec
+    from init.plan import CommandSpec, GitSpec, KernelSpec, NodesSpec, NotebookSpec
 
     def code(origin: Code) -> list[str]:
         return [origin.path] if origin.path is not None else []
@@ -82,6 +84,8 @@ def of(stage: Stage) -> list[str]:
         return [*code(spec.code), spec.probe]
     if isinstance(spec, CommandSpec):
         return sorted(spec.inputs)
+    if isinstance(spec, NotebookSpec):
+        return [spec.file]
     return []
 
 

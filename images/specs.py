@@ -15,10 +15,12 @@ from init.plan import (
     CondaSpec,
     FileSpec,
     GitSpec,
+    InsteadSpec,
     KernelSpec,
     ModelsSpec,
     NodeSpec,
     NodesSpec,
+    NotebookSpec,
     PythonSpec,
     WheelSpec,
 )
@@ -46,6 +48,7 @@ class Specs:
             layers=env.layers,
             kernel=env.kernel,
             conda=self._conda(env.conda) if env.conda is not None else None,
+            requirements_from=env.requirements_from,
         )
 
     def _conda(self, conda: Conda) -> CondaSpec:
@@ -70,7 +73,8 @@ class Specs:
 
     def source(self, name: str) -> GitSpec:
         source = self.manifest.sources[name]
-        return GitSpec(name, self._code(source), list(source.persist))
+        instead = InsteadSpec(source.instead.folder, source.instead.holds) if source.instead is not None else None
+        return GitSpec(name, self._code(source), list(source.persist), instead, list(source.uploads))
 
     def nodes(self) -> NodesSpec:
         nodes = self.manifest.nodes
@@ -133,6 +137,12 @@ class Specs:
             environment=dict(command.environment),
             inputs={path: shipped.digest(self._files[path]) for path in command.inputs},
         )
+
+    def notebook(self) -> NotebookSpec:
+        notebook = self.manifest.notebook
+        assert notebook is not None
+        digest = shipped.digest(self._files[notebook.file])
+        return NotebookSpec(notebook.file, digest, notebook.git, notebook.ref, notebook.path)
 
     def _code(self, origin: Origin) -> Code:
         if origin.path is not None:

@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="the state as JSON, for programs")
     sub = verb("retry", retry, "try a stage or service again")
     sub.add_argument("stage", metavar="STAGE", help="id of a stage, or service:ID")
+    sub = verb("start", start, "with SETUP=guided: begin what waits for you, with what it needs")
+    sub.add_argument("stages", nargs="*", metavar="STAGE", help="ids of stages, or service:ID; without any, everything")
     sub = verb("models", models, "list, add or drop model sets, or verify their files")
     sub.add_argument("do", nargs="?", choices=["list", "add", "drop", "pause", "resume", "verify"], default="list")
     sub.add_argument("sets", nargs="*", metavar="SET", help="names as `firstlight models` lists them")
@@ -74,6 +76,11 @@ def status(options: argparse.Namespace) -> int:
 
 def retry(options: argparse.Namespace) -> int:
     print(control.ask(Path(_paths().run), {"do": "retry", "stage": options.stage})["message"])
+    return 0
+
+
+def start(options: argparse.Namespace) -> int:
+    print(control.ask(Path(_paths().run), {"do": "start", "stages": options.stages})["message"])
     return 0
 
 

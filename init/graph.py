@@ -131,6 +131,16 @@ class Graph:
             found |= more
         return [node for node in self.nodes if node in found and node != id]
 
+    def with_needs(self, ids: Iterable[str]) -> list[str]:
+        """These and all that they need, hard or soft, directly or not, in the plan's order."""
+        found = set(ids)
+        rest = list(found)
+        for key in rest:
+            more = [need.id for need in self.nodes[key].needs if need.id in self.nodes and need.id not in found]
+            found.update(more)
+            rest += more
+        return [node for node in self.nodes if node in found]
+
     def finished(self) -> bool:
         """Nothing runs and nothing more can start."""
         return all(state in ENDED for state in self.state.values())
@@ -188,6 +198,7 @@ _GUESS: Mapping[str, float] = {
     "kernel": 600.0,
     "models": 300.0,
     "command": 30.0,
+    "notebook": 5.0,
 }
 
 

@@ -17,6 +17,7 @@ KINDS: Mapping[str, Guess] = {
     "nodes": (3.0, 300.0),
     "kernel": (1.0, 60.0),
     "command": (0.2, 120.0),
+    "notebook": (0.1, 20.0),
     "service": (1.0, 60.0),
 }
 """Of a stage of each kind, and of a service, with nothing heavy in it."""

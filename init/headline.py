@@ -81,5 +81,5 @@ def _without_services(snapshot: Snapshot, bad: list[StageState], untimed: str | 
 
 
 def _titles(stages: list[StageState]) -> str:
-    names = [stage.title for stage in stages]
+    names = [str(stage.result.get("without") or stage.title) for stage in stages]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

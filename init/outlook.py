@@ -7,7 +7,7 @@ import shutil
 import time
 from math import isinf
 
-from init import eta, guess
+from init import eta, guess, guided
 from init.graph import Graph
 from init.headline import headline
 from init.plan import Plan
@@ -73,7 +73,8 @@ class Outlook:
         )
         for key, state in graph.state.items():
             self._store.waits(key, graph.unmet(key) if state == "waiting" else [])
-        self._store.headline(headline(snapshot, eta.untimed(graph, snapshot, self._durations, bounds)))
+        untimed = eta.untimed(graph, snapshot, self._durations, bounds)
+        self._store.headline(guided.headline(snapshot) or headline(snapshot, untimed))
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self._paths.workspace).free
             files = [file for file in self._snapshot.files if file.state not in ("done", "skipped")]

@@ -18,7 +18,7 @@ from init.paths import Paths
 
 SCHEMA = "firstlight.plan/1"
 
-Kind = Literal["gpu", "python", "git", "nodes", "kernel", "models", "command"]
+Kind = Literal["gpu", "python", "git", "nodes", "kernel", "models", "command", "notebook"]
 Resource = Literal["cpu", "net", "disk"]
 
 
@@ -89,6 +89,16 @@ class PythonSpec:
     kernel: str | None = None
     """Display name as a notebook kernel."""
     conda: CondaSpec | None = None
+    requirements_from: str | None = None
+    """The user's own requirement file, relative to the workspace."""
+
+
+@dataclass(frozen=True)
+class InsteadSpec:
+    """The user's own code in place of a source: a folder below the workspace that holds the file `holds`."""
+
+    folder: str
+    holds: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,9 @@ class GitSpec:
     code: Code
     persist: list[str] = field(default_factory=list)
     """Folders of the source that become links to `workspace/<source>/<folder>`."""
+    instead: InsteadSpec | None = None
+    uploads: list[str] = field(default_factory=list)
+    """Folders of the source that become links to `workspace/<folder>`."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,20 @@ class CommandSpec:
     """SHA-256 by path below `Paths.files`."""
 
 
-Spec = GpuSpec | PythonSpec | GitSpec | NodesSpec | KernelSpec | ModelsSpec | CommandSpec
+@dataclass(frozen=True)
+class NotebookSpec:
+    """Put a notebook at the workspace's top, the newest of a repository where there is one."""
+
+    file: str
+    """The image's own, relative to `Paths.files`."""
+    digest: str
+    git: str | None = None
+    ref: str | None = None
+    path: str | None = None
+    """Its place in the repository; None: the name of `file`."""
+
+
+Spec = GpuSpec | PythonSpec | GitSpec | NodesSpec | KernelSpec | ModelsSpec | CommandSpec | NotebookSpec
 
 SPECS: Mapping[str, type[Any]] = {
     "gpu": GpuSpec,
@@ -200,6 +226,7 @@ SPECS: Mapping[str, type[Any]] = {
     "kernel": KernelSpec,
     "models": ModelsSpec,
     "command": CommandSpec,
+    "notebook": NotebookSpec,
 }
 
 

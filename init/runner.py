@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from init import access, consequences, control, eta, graph, lines, process, record, standing
+from init import access, consequences, control, eta, graph, guided, lines, process, record, standing
 from init.attempt import Attempt, End, Interrupted
 from init.graph import SERVICE
 from init.outlook import Outlook
@@ -49,6 +49,7 @@ class Runner:
         self.store = Store(self.snapshot, plan.paths.state, Path(plan.paths.run), self.redactor)
         self.outlook = Outlook(plan, durations, self.graph, self.snapshot, self.store)
         self.sets = Sets(plan, environ, self.store)
+        self.guided, self.unclear = guided.wanted(environ)
         self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.running: dict[str, Attempt] = {}
         self.threads: dict[str, threading.Thread] = {}
@@ -98,6 +99,15 @@ class Runner:
                 self.store.stage(key, state="waiting", message="", **clear)
         self._judge()
 
+    def release(self, keys: list[str]) -> None:
+        """Let these begin that wait for the user."""
+        for key in keys:
+            self.graph.release(key)
+            if self.guided:
+                guided.begin(self.plan, key)
+            self._tell(key, message="", repair=None)
+        self._judge()
+
     def skip(self, stage: Stage, message: str) -> None:
         """A model set that nobody wants: what needs it goes on without."""
         self.marks[stage.id] = record.fingerprint(stage, {}, {})
@@ -108,6 +118,8 @@ class Runner:
     def serve(self, name: str, restart: bool = False) -> None:
         """Start a service, or take up watching one that runs."""
         spec = next(service for service in self.plan.services if service.id == name)
+        if self.guided:
+            guided.begin(self.plan, SERVICE + name)
         self.graph.started(SERVICE + name)
         if name in self.watchers:
             self.watchers[name].end()
@@ -133,9 +145,7 @@ class Runner:
         self._judge()
 
     def resume(self, stage: Stage) -> None:
-        self.graph.release(stage.id)
-        self.store.stage(stage.id, message="")
-        self._judge()
+        self.release([stage.id])
 
     def drop(self, stage: Stage, delete: bool) -> int:
         """Take a model set back; the bytes that this frees."""
@@ -150,13 +160,23 @@ class Runner:
 
     def _select(self) -> None:
         chosen = self.sets.select()
-        self.problems = chosen.problems
+        self.problems = [*self.unclear, *chosen.problems]
         for stage in self.plan.stages:
             if isinstance(stage.spec, ModelsSpec) and stage.spec.set not in chosen.chosen:
                 self.skip(stage, f"not selected; `firstlight models add {stage.spec.set}` fetches it")
             elif isinstance(stage.spec, ModelsSpec):
                 self.sets.queue(stage.spec)
+        for key in guided.waiting(self.plan, self.graph) if self.guided else []:
+            self.graph.hold(key)
+            self._tell(key, **guided.told(self.plan, key))
         self._judge()
+
+    def _tell(self, key: str, **changes: Any) -> None:
+        """Change fields of a stage, or of `service:ID`."""
+        if key.startswith(SERVICE):
+            self.store.service(key.removeprefix(SERVICE), **changes)
+        else:
+            self.store.stage(key, **changes)
 
     def _adopt(self) -> None:
         """Services that outlived an earlier runner are watched at once, whatever their needs are up to."""
@@ -178,6 +198,8 @@ class Runner:
                 self._start(self.plan.stage(key))
 
     def _start(self, stage: Stage) -> None:
+        if self.guided:
+            guided.begin(self.plan, stage.id)
         self.graph.started(stage.id)
         attempt = Attempt(
             plan=self.plan,
@@ -237,10 +259,7 @@ class Runner:
 
     def _blocked(self, key: str) -> None:
         told = consequences.of_block(self.plan, self.graph, key)
-        if key.startswith(SERVICE):
-            self.store.service(key.removeprefix(SERVICE), state="failed", **told)
-        else:
-            self.store.stage(key, state="blocked", **told)
+        self._tell(key, state="failed" if key.startswith(SERVICE) else "blocked", **told)
 
     def _service_changed(self, name: str, status: ServiceStatus) -> None:
         key = SERVICE + name

@@ -1,6 +1,7 @@
 """What one may ask of the runner while it runs: requests of its socket, one JSON object a line.
 
 `{"do": "state"}`; `{"do": "retry", "stage": ID}`, where `service:ID` starts a service again, also one that runs;
+`{"do": "start", "stages": [ID, …]}` begins what waits for the user, with what it needs; without ids, everything;
 `{"do": "models.add", "set": NAME}`, and so `models.pause` and `models.resume`; `{"do": "models.drop", "set": NAME,
 "delete": true}`. The answer is `{"ok": true, "message": …}` (`state` for the first), or `{"ok": false, "error": …}`.
 """
@@ -27,6 +28,7 @@ class Verbs:
         self._runner = runner
         self._verbs: dict[str, Callable[[dict[str, Any]], str]] = {
             "retry": self._retry,
+            "start": self._start,
             "models.add": self._add,
             "models.drop": self._drop,
             "models.pause": self._pause,
@@ -55,9 +57,32 @@ class Verbs:
         self._runner.inbox.put(work)
         return {"message": answer.result(TIMEOUT - 1)}
 
+    def _start(self, request: dict[str, Any]) -> str:
+        runner, graph = self._runner, self._runner.graph
+        names = request.get("stages") or []
+        if not isinstance(names, list):
+            raise Refused("`stages` is no list of ids")
+        asked = [self._known(str(name)) for name in names]
+        for key in asked:
+            if graph.state[key] == "skipped" and not key.startswith(SERVICE):
+                self._retry({"stage": key})
+        keys = graph.with_needs(asked) if asked else list(graph.nodes)
+        held = [key for key in keys if key in graph.held]
+        failed = [key for key in keys if graph.state[key] == "failed"]
+        runner.release(held)
+        for key in failed:
+            self._retry({"stage": key})
+        if held or failed:
+            return f"{_listed([*held, *failed])} begin{'s' if len(held) + len(failed) == 1 else ''}"
+        if not asked:
+            return "nothing waits for you"
+        return "; ".join(f"{key} is {_word(graph.state[key])} already" for key in asked)
+
     def _retry(self, request: dict[str, Any]) -> str:
         key = self._known(str(request.get("stage", "")))
         runner = self._runner
+        if runner.guided and key in runner.graph.held:
+            return self._start({"stages": [key]})
         if key.startswith(SERVICE):
             return self._restart(key.removeprefix(SERVICE))
         state = runner.graph.state[key]
@@ -157,3 +182,14 @@ class Verbs:
         if f"models:{name}" in nodes:
             return f"models:{name}"
         raise Refused(f"no stage {name!r}{selection.closest(name, nodes)}")
+
+
+def _listed(keys: list[str]) -> str:
+    """`a`, `a and b`, `a, b and 7 more`."""
+    if len(keys) > 3:
+        return f"{', '.join(keys[:2])} and {len(keys) - 2} more"
+    return " and ".join(filter(None, [", ".join(keys[:-1]), keys[-1]]))
+
+
+def _word(state: str) -> str:
+    return {"running": "at work", "waiting": "on its way"}.get(state, state)

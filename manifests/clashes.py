@@ -10,9 +10,9 @@ from packaging.utils import canonicalize_name
 from manifests import expand
 from manifests.findings import Findings
 from manifests.merge import Path
-from manifests.model import Manifest
+from manifests.model import Manifest, Source
 
-STAGE_IDS = frozenset({"gpu", "models", "nodes", "service", "init", "control"})
+STAGE_IDS = frozenset({"gpu", "guide", "models", "nodes", "service", "init", "control"})
 """Not for environments, sources, kernels and commands."""
 SERVICE_IDS = frozenset({"jupyterlab", "portal", "init", "aria2", "sshd", "supervisord"})
 """Programs of Firstlight's own."""
@@ -109,9 +109,27 @@ def _folders(manifest: Manifest, found: Findings) -> None:
         if source.persist and name == into:
             text = f"`{name}` of the workspace would hold both models and what this source keeps"
             found.add(here, text, "choose another `models.into`, or rename the source")
+        _uploads(found, name, source, into)
         for index, folder in enumerate(source.persist):
             if folder == ".":
                 found.add((*here, index), "the source itself cannot live on the workspace", "name folders in it")
             for other in source.persist[:index]:
                 if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
                     found.add((*here, index), f"`{folder}` and `{other}` lie in one another", "keep the outer one")
+
+
+def _uploads(found: Findings, name: str, source: Source, into: str) -> None:
+    """Folders in which users put their files: nobody else's."""
+    here: Path = ("sources", name)
+    placed: list[tuple[Path, str]] = [((*here, "uploads", index), text) for index, text in enumerate(source.uploads)]
+    if source.instead is not None:
+        placed.append(((*here, "instead", "folder"), source.instead.folder))
+    for path, folder in placed:
+        root = expand.root(folder)
+        if root in {*WORKSPACE, ".", into}:
+            who = "models lie there" if root == into else "Firstlight needs it itself"
+            found.add(path, f"the folder `{folder}` is no place for a user's files: {who}", "choose another one")
+        if folder in source.persist:
+            found.add(path, f"`{folder}` stands in `persist` as well", "keep one of the two")
+        if path[2] == "uploads" and source.persist and root == name:
+            found.add(path, f"`{folder}` would lie among what this source keeps", "choose another one")

@@ -73,6 +73,8 @@ def _files(manifest: Manifest) -> Iterator[tuple[Path, str, str]]:
             yield ("commands", name, "inputs", index), value, "any"
     if manifest.workspace is not None:
         yield ("workspace",), manifest.workspace, "folder"
+    if manifest.notebook is not None:
+        yield ("notebook", "file"), manifest.notebook.file, "file"
 
 
 def _near(folder: File, value: str) -> str:

@@ -14,7 +14,7 @@ from manifests.model import Conda, Manifest, ModelFile, ModelSet, Node, Service
 MICROMAMBA = "https://github.com/mamba-org/micromamba-releases/releases/download"
 """Where its authors put the program that makes conda environments, for each release."""
 
-Kind = Literal["python", "git", "nodes", "kernel", "models", "command"]
+Kind = Literal["python", "git", "nodes", "kernel", "models", "command", "notebook"]
 Where = tuple[str | int, ...]
 
 
@@ -61,7 +61,8 @@ def stages(manifest: Manifest) -> list[StageEntry]:
     made: list[StageEntry] = []
 
     def add(name: str, kind: Kind, needs: list[Need], at: str | None, where: Where) -> None:
-        when: Literal["start", "build"] = "build" if (at or manifest.at) == "build" and kind != "models" else "start"
+        bakes = (at or manifest.at) == "build" and kind not in ("models", "notebook")
+        when: Literal["start", "build"] = "build" if bakes else "start"
         made.append(StageEntry(name, kind, needs, when, where))
 
     for name, env in manifest.python.envs.items():
@@ -80,6 +81,8 @@ def stages(manifest: Manifest) -> list[StageEntry]:
     for name, command in manifest.commands.items():
         implied = [*([command.env] if command.env else []), *_source(manifest, root(command.cwd or ""))]
         add(name, "command", needs(manifest, command.needs, implied), command.at, ("commands", name))
+    if manifest.notebook is not None:
+        add("guide", "notebook", [], None, ("notebook",))
     return made
 
 

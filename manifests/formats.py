@@ -38,6 +38,7 @@ def check(manifest: Manifest, found: Findings) -> None:
     _nodes(manifest, found)
     _services(manifest, found)
     _commands(manifest, found)
+    _notebook(manifest, found)
     for index, text in enumerate(manifest.deploy.runpod.ports):
         match = _PORT.fullmatch(text)
         if match is None or not 1 <= int(match[1]) <= 65535:
@@ -59,6 +60,16 @@ def _filter(field: str, text: str, found: Findings) -> None:
         offers.condition(field, text)
     except ValueError:
         found.add(path, f"{text!r} is no condition", "write it as `>= 16`, `RTX_4090`, `true` or `in [US, CA]`")
+
+
+def _notebook(manifest: Manifest, found: Findings) -> None:
+    notebook = manifest.notebook
+    for key in ("file", "path") if notebook is not None else ():
+        name = getattr(notebook, key)
+        if name is not None and (not name.endswith(".ipynb") or name.rpartition("/")[2].startswith(".")):
+            found.add(("notebook", key), f"{name!r} is no notebook's name", "it ends in `.ipynb`")
+    if notebook is not None and notebook.ref is not None and not is_ref(notebook.ref):
+        found.add(("notebook", "ref"), f"{notebook.ref!r} is no git ref", "write a branch, a tag or a commit")
 
 
 def _versions(manifest: Manifest, found: Findings) -> None:

@@ -91,6 +91,9 @@ class PythonEnv(Section):
     """Packages that nothing installed later may move: constraints for uv and pip, and a check after each node."""
     forbid: list[PackageName] = []
     """Packages that must not be installed here (they would shadow another one)."""
+    requirements_from: RelativePath | None = None
+    """File of the workspace in which a user may put a requirements.txt of their own: what it names is installed as it
+    says, what else is in `packages` stays. A file that cannot be installed is passed over, and that is said."""
     layers: Annotated[Number, Field(ge=1, le=MOST_LAYERS)] = 1
     """With `at: build`: over how many image layers of about the same size it is spread."""
     kernel: Text | None = None
@@ -139,6 +142,15 @@ class Origin(Section):
         return self
 
 
+class Instead(Section):
+    """A folder of the workspace in which a user may put code of their own."""
+
+    folder: RelativePath
+    """The folder, below the workspace."""
+    holds: RelativePath
+    """A file in it that shows that it is this app's code, such as `main.py`; without it the folder is passed over."""
+
+
 class Source(Origin):
     """An app's source code, on the container's disk."""
 
@@ -148,6 +160,10 @@ class Source(Origin):
     """Requirement files of the source; those that do not exist are passed over."""
     persist: list[RelativePath] = []
     """Folders of the source that live on the workspace, so that they outlive the container."""
+    instead: Instead | None = None
+    """Code of the user's that is used in place of this, when it is there: linked, and never changed by git."""
+    uploads: list[RelativePath] = []
+    """Folders of the source that are those of the same name at the workspace's top, where users put their files."""
     needs: list[Text] = []
     """What must be done before."""
     at: At | None = None
@@ -338,6 +354,19 @@ class Command(Section):
     """When to run it, instead of the manifest's `at`."""
 
 
+class Notebook(Section):
+    """A notebook that guides through the set-up, at the workspace's top."""
+
+    file: RelativePath
+    """The notebook beside the manifest: it is in the image, and is what there is without a network."""
+    git: GitUrl | None = None
+    """Repository from which a newer one is taken at every start; `NOTEBOOK_REPO_URL` names another one."""
+    ref: Text | None = None
+    """Branch, tag or commit; without it the repository's own branch. The lock does not hold it: the newest is meant."""
+    path: RelativePath | None = None
+    """The notebook in the repository; without it the name of `file`. `NOTEBOOK_FILENAME` names another one."""
+
+
 class Ready(Section):
     """How one sees that a service answers: one of `http`, `tcp`, `file`."""
 
@@ -472,6 +501,8 @@ class Manifest(Section):
     """Model files."""
     commands: dict[Id, Command] = {}
     """Stages of the author's own: the escape hatch."""
+    notebook: Notebook | None = None
+    """A notebook that guides through the set-up."""
     services: dict[Id, Service] = {}
     """Programs that run."""
     jupyter: Jupyter = Jupyter()

@@ -27,6 +27,7 @@ class Handler:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    kind: Handler(f"init.stages.{kind}") for kind in ("gpu", "python", "git", "nodes", "kernel", "models", "command")
+    kind: Handler(f"init.stages.{kind}")
+    for kind in ("gpu", "python", "git", "nodes", "kernel", "models", "command", "notebook")
 }
 """Modules are imported when first used: a runner without models never loads what fetches them."""

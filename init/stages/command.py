@@ -47,8 +47,11 @@ def _folder(spec: CommandSpec, paths: Paths) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     folder = paths.source(spec.cwd)
-    if not folder.resolve().is_relative_to(Path(paths.disk).resolve()):
-        raise StageFailed(f"the folder {spec.cwd} leads out of {paths.disk}", hint="correct `cwd`", retry=False)
+    roots = (Path(paths.disk).resolve(), Path(paths.workspace).resolve())
+    if not any(folder.resolve().is_relative_to(root) for root in roots):
+        raise StageFailed(
+            f"the folder {spec.cwd} leads out of {paths.disk} and the workspace", hint="correct `cwd`", retry=False
+        )
     return folder
 
 

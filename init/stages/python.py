@@ -11,10 +11,11 @@ from pathlib import Path
 from init import activation
 from init.failure import StageFailed
 from init.plan import PythonSpec
-from init.stages import layers
+from init.stages import layers, upload, uv
 from init.stages.context import Context, Outcome
 from init.stages.environment import Environment
 from init.stages.requirements import Kept, Requirements, parse, read, without_frozen
+from init.stages.upload import Upload
 
 
 def run(context: Context) -> Outcome:
@@ -23,13 +24,16 @@ def run(context: Context) -> Outcome:
     assert isinstance(spec, PythonSpec)
     environment = Environment(context, spec.env, spec.index, spec.index_strategy, spec.forbid)
     with environment.installing():
+        mine = Upload() if context.baking or spec.source is not None else upload.requirements(context.plan.paths, spec)
         if spec.source is None:
-            environment.create(spec.python, _identity(spec), spec.conda)
+            environment.create(spec.python, _identity(spec, mine), spec.conda)
         elif not environment.exists():
             raise StageFailed(
                 f"the environment {spec.env} does not exist", hint=f"firstlight retry {spec.env}", retry=False
             )
         wanted = _requirements(context, spec)
+        if mine.found is not None and _install_mine(environment, mine, wanted):
+            return mine.told(_finish(context, spec, environment, [], wanted.problems))
         lines, kept = without_frozen(wanted.lines, environment.frozen() if spec.source is not None else {})
         texts = [line.text for line in lines]
         if context.part is not None and context.part[1] > 1:
@@ -38,11 +42,29 @@ def run(context: Context) -> Outcome:
                 return Outcome(message=f"part {context.part[0]} of {context.part[1]}")
         else:
             environment.install(texts, *wanted.options)
-        return _finish(context, spec, environment, kept, wanted.problems)
+        return mine.told(_finish(context, spec, environment, kept, wanted.problems))
 
 
 def abi(context: Context) -> dict[str, str]:
-    return {"machine": platform.machine(), "libc": "-".join(platform.libc_ver())}
+    """Requirements of the user's come and change."""
+    spec = context.stage.spec
+    assert isinstance(spec, PythonSpec)
+    found = {"machine": platform.machine(), "libc": "-".join(platform.libc_ver())}
+    digest = "" if context.baking else upload.digest(context.plan.paths, spec)
+    return {**found, "upload": digest} if digest else found
+
+
+def _install_mine(environment: Environment, mine: Upload, wanted: Requirements) -> bool:
+    """Install what the user asks for, and of the image's own list what that does not name. False when it cannot be
+    installed; the reason is noted."""
+    assert mine.found is not None
+    named = {line.name for line in mine.found.lines}
+    lines = [*mine.found.lines, *(line for line in wanted.lines if line.name not in named)]
+    try:
+        environment.install([line.text for line in lines], *wanted.options, *mine.found.options)
+    except uv.Unfit as refused:
+        mine.refuse(refused.message)
+    return not mine.refused
 
 
 def _requirements(context: Context, spec: PythonSpec) -> Requirements:
@@ -74,7 +96,14 @@ def _finish(
     remarks = [f"{line}" for line in kept] + problems
     return Outcome(
         message="; ".join([f"Python {environment.version}, {len(installed)} packages", *remarks[:3]]),
-        result={"python": environment.version, "packages": len(installed), "frozen": frozen, "remarks": remarks},
+        result={
+            "python": environment.version,
+            "packages": len(installed),
+            "frozen": frozen,
+            "remarks": remarks,
+            "path": str(environment.path),
+            **({"requirements_from": spec.requirements_from} if spec.requirements_from else {}),
+        },
         made=[*made, done],
     )
 
@@ -97,9 +126,9 @@ def _kernelspec(context: Context, spec: PythonSpec, environment: Environment) ->
     return file
 
 
-def _identity(spec: PythonSpec) -> str:
+def _identity(spec: PythonSpec, mine: Upload) -> str:
     """What makes the environment anew when it changes."""
-    fields = asdict(spec)
+    fields = asdict(spec) | ({"upload": mine.digest} if mine.digest else {})
     for name in ("kernel", "layers", "freeze"):
         del fields[name]
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _INDEX_OPTIONS = ("--extra-index-url", "--index-url", "-i", "--find-links", "-f", "--no-index", "--pre")
+_INLINE = re.compile(r"\s+(?=--(?:extra-index-url|index-url|find-links)[\s=])")
+"""Where an option begins that stands behind a requirement: pip takes it for the whole file."""
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
@@ -120,6 +122,8 @@ def _read(file: Path, root: Path, found: Requirements, seen: set[Path]) -> None:
         place = f"{real.relative_to(root)}:{number}"
         option, value = _option(line)
         if option is None:
+            line, *more = _INLINE.split(line)
+            found.options += [word for text in more for word in _option(text) if word]
             found.lines.append(Line(_absolute(line, real.parent), place, name_of(line)))
         elif option in ("-r", "--requirement"):
             _read(real.parent / value, root, found, seen)

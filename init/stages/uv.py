@@ -94,6 +94,10 @@ class _Progress:
             self.context.report(message=f"{match[1].lower()}{match[2]}"[:120])
 
 
+class Unfit(StageFailed):
+    """What was asked for cannot be installed, whoever tries."""
+
+
 def explained(lines: list[str], code: int) -> StageFailed:
     """uv's failure in plain words."""
     text = "\n".join(lines)
@@ -116,15 +120,20 @@ def explained(lines: list[str], code: int) -> StageFailed:
             retry=bool(_NETWORK.search(text)),
         )
     if "No solution found" in text:
-        return StageFailed(
+        return Unfit(
             f"the packages asked for do not fit together: {_resolution(causes)}",
             hint="correct the requirement, or what is frozen",
             retry=False,
         )
     if match := re.search(r"Failed to build [`'\"]?([^`'\"\n]+)", text):
-        return StageFailed(f"{match[1].strip()} could not be built: {gist(lines)}", retry=False)
+        return Unfit(f"{match[1].strip()} could not be built: {gist(lines)}", retry=False)
+    if re.search(
+        r"Couldn't parse requirement|wheel filename .* is invalid|Unexpected '.*', expected|Distribution not found at",
+        text,
+    ):
+        return Unfit(f"a line is no requirement: {causes[-1] if causes else gist(lines)}", retry=False)
     if re.search(r"[Hh]ash mismatch", text):
-        return StageFailed(f"a package is not what its hash says: {gist(lines)}", retry=False)
+        return Unfit(f"a package is not what its hash says: {gist(lines)}", retry=False)
     if _NETWORK.search(text):
         said = causes[-1] if causes else gist(lines)
         return StageFailed(f"cannot reach {_host(text)}: {said}", hint="check the network")

@@ -85,7 +85,7 @@ def _show(view: Any, now: Outline) -> None:
     head.value = _head(now)
     bar.value = now.share or 0.0
     bar.layout.display = None if now.share is not None else "none"
-    body.value = "".join(_group(title, rows) for title, rows in now.groups)
+    body.value = "".join(group(title, rows) for title, rows in now.groups)
 
 
 def _head(now: Outline) -> str:
@@ -93,7 +93,8 @@ def _head(now: Outline) -> str:
     return f'<div style="color: {COLOURS.get(now.tone, "inherit")}"><b>{escape(now.headline)}</b></div>{problem}'
 
 
-def _group(title: str, rows: tuple[Row, ...]) -> str:
+def group(title: str, rows: tuple[Row, ...]) -> str:
+    """Rows under a title, as HTML."""
     body = "".join(_row(row) for row in rows)
     return (
         '<table style="width: 100%; table-layout: fixed">'
@@ -103,16 +104,16 @@ def _group(title: str, rows: tuple[Row, ...]) -> str:
 
 def _row(row: Row) -> str:
     bar = "" if row.share is None else f' <progress max="1" value="{row.share:.3f}"></progress>'
-    detail = "<br>".join(_words(text) for text in (row.detail, *row.notes) if text)
+    detail = "<br>".join(marked(text) for text in (row.detail, *row.notes) if text)
     return (
         f'<tr><th scope="row" style="text-align: left; width: 26%">{escape(row.title)}</th>'
         f'<td style="color: {COLOURS.get(row.state, "inherit")}; width: 12%">{escape(row.state)}</td>'
-        f'<td style="overflow-wrap: anywhere">{detail}{bar}</td></tr>'
+        f'<td style="text-align: left; overflow-wrap: anywhere">{detail}{bar}</td></tr>'
     )
 
 
-def _words(text: str) -> str:
-    """HTML, with `commands` as such."""
+def marked(text: str) -> str:
+    """A text as HTML, with `commands` as such."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 

@@ -40,6 +40,19 @@ def alive(run: Path) -> bool:
 
 def ask(run: Path, request: dict[str, Any]) -> str:
     """What the runner says to a request that it fulfils. Raises Silent, Refused."""
+    return str(_answer(run, request).get("message", ""))
+
+
+def state(run: Path) -> dict[str, Any]:
+    """The state as the runner knows it now. Raises Silent, Refused."""
+    try:
+        found = json.loads(_answer(run, {"do": "state"})["state"])
+    except (KeyError, TypeError, ValueError):
+        raise Silent(f"What answers on {run / NAME} is not the runner of this image.") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _answer(run: Path, request: dict[str, Any]) -> dict[str, Any]:
     with _connect(run, TIMEOUT) as client:
         try:
             client.sendall(json.dumps(request).encode() + b"\n")
@@ -53,7 +66,7 @@ def ask(run: Path, request: dict[str, Any]) -> str:
         raise Silent(f"What answers on {run / NAME} is not the runner of this image.")
     if answer.get("ok") is not True:
         raise Refused(str(answer.get("error") or "no reason given"))
-    return str(answer.get("message", ""))
+    return answer
 
 
 def _connect(run: Path, timeout: float) -> socket.socket:

@@ -2,6 +2,7 @@
 
 export type Repair =
   | { kind: "retry"; stage: string }
+  | { kind: "start"; stage: string }
   | { kind: "models"; verb: "add" | "drop" | "pause" | "resume"; set: string }
   | { kind: "command"; text: string };
 
@@ -13,6 +14,8 @@ export function repair(text: string | null): Repair | null {
   if (!verb) return null;
   const retry = /^firstlight retry (\S+)$/.exec(verb)?.[1];
   if (retry) return { kind: "retry", stage: retry };
+  const start = /^firstlight start (\S+)$/.exec(verb)?.[1];
+  if (start) return { kind: "start", stage: start };
   const models = MODELS.exec(verb);
   if (models?.[1] && models[2]) {
     return { kind: "models", verb: models[1] as "add" | "drop" | "pause" | "resume", set: models[2] };

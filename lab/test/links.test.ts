@@ -35,6 +35,8 @@ test("nothing leads to another host or scheme by surprise", () => {
 test("verbs that the panel can carry out, and others as commands", () => {
   assert.deepEqual(repair("firstlight retry nodes"), { kind: "retry", stage: "nodes" });
   assert.deepEqual(repair("firstlight retry service:app"), { kind: "retry", stage: "service:app" });
+  assert.deepEqual(repair("firstlight start app"), { kind: "start", stage: "app" });
+  assert.deepEqual(repair("firstlight start"), { kind: "command", text: "firstlight start" });
   assert.deepEqual(repair("firstlight models add mural"), { kind: "models", verb: "add", set: "mural" });
   assert.deepEqual(repair("firstlight retry a b; rm x"), { kind: "command", text: "firstlight retry a b; rm x" });
   assert.equal(repair(null), null);

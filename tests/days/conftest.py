@@ -8,6 +8,9 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
+from images import engine
+from manifests import lock
+from tests.days import visomaster
 from tests.origin import Origin
 from tests.root import ext2, mounted, tmpfs
 
@@ -41,3 +44,18 @@ def plain(tmp_path: Path, as_root: tuple[str, ...]) -> Iterator[Path]:
     """A volume that cannot reserve room for a file: one that another program fills is full in the middle of it."""
     with mounted(as_root, tmp_path / "plain", *ext2(as_root, tmp_path / "plain.ext2", VOLUME)) as folder:
         yield folder
+
+
+@pytest.fixture(scope="module")
+def house(docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[visomaster.House]:
+    """A hub, git remotes and a manifest of VisoMaster's shape."""
+    place = str(docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    with Origin(hosts=(place, place)) as origin:
+        yield visomaster.house(tmp_path_factory.mktemp("visomaster"), origin)
+
+
+@pytest.fixture(scope="module")
+def image(house: visomaster.House, base: str) -> str:
+    """The image of that manifest."""
+    loaded = house.loaded
+    return engine.build(loaded, lock.read(loaded), base=base, sbom=False, compression="uncompressed").tag

@@ -224,3 +224,21 @@ def test_a_panel_that_cannot_be_built_is_said(
 def test_free_disk_is_told() -> None:
     assert "GB free for Docker at /" in engine.free_disk("/")
     assert engine.free_disk("/no/such/folder") == ""
+
+
+def test_a_build_argument_of_the_users_is_one_that_the_dockerfile_asks_for() -> None:
+    asks = 'ARG FIRSTLIGHT_BASE=x\nARG NOTEBOOK_REPO_URL=""\nARG NOTEBOOK_FILENAME=""\n'
+    words = ["NOTEBOOK_REPO_URL=https://h/a?b=c", "NOTEBOOK_FILENAME="]
+    assert engine.given(words, asks) == {"NOTEBOOK_REPO_URL": "https://h/a?b=c", "NOTEBOOK_FILENAME": ""}
+    for word, dockerfile, reason, remedy in (
+        ("NOTEBOOK_REPO", asks, "NOTEBOOK_REPO has no value", "it asks for NOTEBOOK_REPO_URL, NOTEBOOK_FILENAME"),
+        ("FIRSTLIGHT_BASE=y", asks, "this image's Dockerfile does not ask for FIRSTLIGHT_BASE", "it asks for NOTEBOOK"),
+        ("X=1", "ARG FIRSTLIGHT_BASE\n", "does not ask for X", "it asks for none; a `notebook` in its manifest would"),
+    ):
+        with pytest.raises(Trouble) as refused:
+            engine.given([word], dockerfile)
+        assert f"--build-arg {word} is refused" in str(refused.value)
+        assert reason in str(refused.value) and remedy in str(refused.value)
+    with pytest.raises(Trouble, match="its address holds a password") as refused:
+        engine.given(["NOTEBOOK_REPO_URL=https://me:pa55word@h/a"], asks)
+    assert "pa55word" not in str(refused.value)

@@ -74,6 +74,7 @@ def test_stages_of_everything(full: Plan) -> None:
         ("models:core", "models", "net"),
         ("warm-up", "command", "cpu"),
         ("settings", "command", "cpu"),
+        ("guide", "notebook", "net"),
         ("models:extra", "models", "net"),
     ]
     assert full.stage("app").title == "Python environment app"

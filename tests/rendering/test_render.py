@@ -252,7 +252,11 @@ def test_a_context_holds_all_that_the_dockerfile_takes(tmp_path: Path) -> None:
         if "--mount=type=bind," in line and "from=" not in line:
             source = line.partition("source=")[2].partition(",")[0]
             assert (tmp_path / source).is_file() or list((tmp_path / source).glob("*.whl")), line
-    assert sorted(p.name for p in (tmp_path / "files").rglob("*") if p.is_file()) == ["main.py", "probe.py"]
+    assert sorted(p.name for p in (tmp_path / "files").rglob("*") if p.is_file()) == [
+        "guide.ipynb",
+        "main.py",
+        "probe.py",
+    ]
     assert (tmp_path / "init" / "plan.py").is_file()
     assert not list(tmp_path.rglob("__pycache__"))
     assert not list((tmp_path / "init").rglob("*[!y]")) or all(p.is_dir() for p in (tmp_path / "init").rglob("*[!y]"))

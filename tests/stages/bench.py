@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from init.paths import Paths
-from init.plan import CommandSpec, GitSpec, KernelSpec, Kind, ModelsSpec, NodesSpec, Plan, PythonSpec, Spec, Stage
+from init.plan import (
+    CommandSpec,
+    GitSpec,
+    KernelSpec,
+    Kind,
+    ModelsSpec,
+    NodesSpec,
+    NotebookSpec,
+    Plan,
+    PythonSpec,
+    Spec,
+    Stage,
+)
 from init.process import Runner
 from init.stages import HANDLERS
 from init.stages.context import Context, Outcome
@@ -23,6 +35,7 @@ KINDS: dict[type[Spec], Kind] = {
     KernelSpec: "kernel",
     ModelsSpec: "models",
     CommandSpec: "command",
+    NotebookSpec: "notebook",
 }
 
 

@@ -23,12 +23,12 @@ export function Repair({ verb, what, main, first, extra }: Props): React.JSX.Ele
   const wanted = repair(verb);
   if (!wanted && !first && !extra) return null;
   const action =
-    wanted?.kind === "retry"
+    wanted?.kind === "retry" || wanted?.kind === "start"
       ? () => connection.retry(wanted.stage)
       : wanted?.kind === "models"
         ? () => connection.models(wanted.verb, wanted.set)
         : null;
-  const label = wanted?.kind === "models" ? WORDS[wanted.verb] : "Retry";
+  const label = wanted?.kind === "models" ? WORDS[wanted.verb] : wanted?.kind === "start" ? "Start" : "Retry";
   return (
     <>
       {(action ?? first ?? extra) && (

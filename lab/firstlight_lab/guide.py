@@ -1,0 +1,310 @@
+"""What the cells of a set-up guide call: `from firstlight_lab import guide`.
+
+Each shows one part of the set-up, begins it where it waits for the user, and says what is so, what it means and what to
+do. All may be run again, in any order: what is done is not done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from . import runner, tools
+from .cell import Machine, Screen, Words, ended, follow, guarded, part, tell
+from .outline import ENDED, outline
+
+GO_ON = "Nothing. Go on with the next cell."
+
+
+def overview() -> None:
+    """Where everything stands now."""
+
+    def work(screen: Screen) -> None:
+        reading = Machine().look()
+        view = outline(reading, time.time())
+        if reading.problem is not None and reading.state is None:
+            tell(screen, Words(reading.problem.message, "Nothing is known of the set-up.", reading.problem.remedy))
+            return
+        waits = any("waits for you" in str(item.get("message")) for item in (reading.state or {}).get("stages") or [])
+        means = (
+            "This machine was started with SETUP=guided: each step begins when its cell is run."
+            if waits
+            else "The image sets itself up. This guide shows how far it is, and repairs what went wrong."
+        )
+        do = "Run the cells below from top to bottom." if waits else "Nothing, unless a line below is red."
+        tone = {"error": "failed", "warning": "warning"}.get(view.tone, "done")
+        tell(screen, Words(f"{view.headline}.", means, do, tone), view)
+
+    guarded(work)
+
+
+def environment() -> None:
+    """The Python environments of the apps."""
+
+    def fine(found: list[dict[str, Any]]) -> Words:
+        return Words(
+            _messages(found) or "This image has no Python environment of its own.",
+            "The app's Python packages are installed; what the app needs most cannot be moved by what comes later.",
+            GO_ON,
+        )
+
+    _part(lambda item: _kind(item, "python") and not _packages(item), fine)
+
+
+def requirements() -> None:
+    """The requirement file that the user may have put on the workspace."""
+    machine = Machine()
+
+    def fine(found: list[dict[str, Any]]) -> Words:
+        names = sorted({str(_result(item)["requirements_from"]) for item in found if _asks(item)})
+        if not names:
+            return Words("This image has its own list of packages, and takes no other.", "", GO_ON)
+        places = " and ".join(str(machine.workspace / name) for name in names)
+        if any(_result(item).get("upload") for item in found):
+            return Words(_messages(found), "Your own versions are installed, and stay.", GO_ON)
+        return Words(
+            f"There is no {places}: the image's own list is installed. {_messages(found)}",
+            "These are the versions that the app's authors tested.",
+            f"Nothing. If you want other versions, upload a {' and a '.join(names)} to {machine.workspace} (drop it"
+            " onto the file browser) and run this cell again: what it names is installed as it says, the rest stays.",
+        )
+
+    def stale(item: dict[str, Any]) -> bool:
+        name = str(_result(item).get("requirements_from") or "")
+        return bool(name) and _digest(machine.workspace / name) != str(_result(item).get("upload") or "")
+
+    _part(lambda item: _kind(item, "python"), fine, stale)
+
+
+def code() -> None:
+    """The app's source code, and what the user has put beside it."""
+    machine = Machine()
+
+    def fine(found: list[dict[str, Any]]) -> Words:
+        mine = [item for item in found if _result(item).get("upload")]
+        wanted = sorted({str(_instead(item)["folder"]) for item in found if _instead(item)})
+        folders = sorted({str(name) for item in found for name in _result(item).get("uploads") or []})
+        counts = [(name, _count(machine.workspace / name)) for name in folders]
+        there = [
+            f"{machine.workspace / name} holds {count} file{'s' * (count != 1)} of yours." for name, count in counts
+        ]
+        empty = [str(machine.workspace / name) for name, count in counts if not count]
+        means = "Your code is used, as it is: git does not touch it." if mine else "The image's own code is used."
+        hints = [f"your own code goes to {machine.workspace / name}" for name in wanted if not mine]
+        hints += [f"files that the app looks for go to {place}" for place in empty]
+        do = f"Nothing. If you want: {'; '.join(hints)}; then run this cell again." if hints else GO_ON
+        return Words(" ".join([f"{_messages(found)}.", *there]), means, do)
+
+    def stale(item: dict[str, Any]) -> bool:
+        wanted = _instead(item)
+        if not wanted:
+            return False
+        folder = machine.workspace / str(wanted["folder"])
+        used, refused = bool(_result(item).get("upload")), item.get("state") == "degraded"
+        if (folder / str(wanted["holds"])).is_file():
+            return not used
+        return used or refused != os.path.lexists(folder)
+
+    _part(lambda item: _kind(item, "git"), fine, stale)
+
+
+def models() -> None:
+    """The model files that are wanted: those of the sets that are ticked in the panel."""
+
+    def fine(found: list[dict[str, Any]]) -> Words:
+        files = sum(int((_result(item).get("models") or {}).get("files") or 0) for item in found)
+        total = sum(int(item.get("bytes_total") or 0) for item in found)
+        so = f"{len(found)} set{'s' * (len(found) != 1)} of models: {files} files"
+        so += f", {tools.size(total)}" if total else ""
+        unknown = [path for item in found for path in (_result(item).get("models") or {}).get("unverified") or []]
+        means = "Every file has the size and the SHA-256 that it should have."
+        if unknown:
+            means = f"Every file has its size; nobody knows the SHA-256 of {len(unknown)} of them."
+        return Words(
+            f"{so}, all here." if found else "No model set is chosen.",
+            means if found else "",
+            GO_ON if found else "Tick a set in the panel on the right, or `firstlight models add SET`.",
+        )
+
+    _part(lambda item: _kind(item, "models") and item.get("state") != "skipped", fine)
+
+
+def launch() -> None:
+    """Start the app, with all that it needs."""
+
+    def fine(found: list[dict[str, Any]]) -> Words:
+        pages = [str(item.get("title")) for item in found if item.get("url")]
+        windows = [str(item.get("title")) for item in found if not item.get("url")]
+        ways = (
+            [f"{' and '.join(pages)}: open it from the panel on the right or from the portal's page."] if pages else []
+        )
+        ways += [f"{' and '.join(windows)}: its window is on the desktop, the portal's VNC link."] if windows else []
+        names = ", ".join(str(item.get("title")) for item in found)
+        return Words(
+            f"{names or 'Nothing'} {'runs' if len(found) == 1 else 'run'}." if found else "This image runs no app.",
+            "It is kept running: if it ends, it is started again.",
+            " ".join(ways),
+        )
+
+    _part(lambda item: str(item.get("id")).startswith("service:"), fine)
+
+
+def services() -> None:
+    """Every program of this machine: does it run?"""
+
+    def work(screen: Screen) -> None:
+        reading = Machine().look()
+        ids = [str(item["id"]) for item in Machine().items() if str(item["id"]).startswith("service:")]
+        programs, said = tools.programs()
+        down = [name for name, state in programs if state in ("FATAL", "BACKOFF", "EXITED", "UNKNOWN")]
+        text = ", ".join(f"{name} {state.lower()}" for name, state in programs) or said
+        if down:
+            means, tone = f"{', '.join(down)} does not run.", "failed"
+            do = f"`!firstlight logs {down[0]}` tells why; `guide.repair()` starts it again."
+        else:
+            means, do, tone = "All that should run does; STOPPED is what has not been started yet.", "Nothing.", "done"
+        tell(screen, Words(f"{text}.", means if programs else "", do if programs else "", tone), part(reading, ids))
+
+    guarded(work)
+
+
+def gpu() -> None:
+    """The GPU and its driver."""
+
+    def work(screen: Screen) -> None:
+        so, fine = tools.gpu()
+        if fine:
+            tell(screen, Words(so, "Programs on this machine can use it.", GO_ON))
+            return
+        means = "The app may not start, or be very slow; JupyterLab and the set-up do not need a GPU."
+        do = "Choose a machine with an NVIDIA GPU; with Docker start the container with `--gpus all`."
+        tell(screen, Words(so, means, do, "warning"))
+
+    guarded(work)
+
+
+def cuda() -> None:
+    """CUDA and cuDNN as the app's own packages see them."""
+
+    def work(screen: Screen) -> None:
+        found = [item for item in Machine().items() if _kind(item, "python") and not _packages(item)]
+        places = [Path(str(_result(item)["path"])) for item in found if _result(item).get("path")]
+        said = [tools.cuda(place) for place in places]
+        if not said:
+            do = "Run the cell of the environment first, then this one again."
+            tell(screen, Words("There is no environment yet.", "Nothing can be asked.", do, "warning"))
+            return
+        so = " ".join(text for text, _ in said)
+        if any(usable for _, usable in said):
+            tell(screen, Words(so, "The app computes on the GPU.", GO_ON))
+        else:
+            means = "Nothing in the environments reaches a GPU: the app would compute on the processor, or not start."
+            tell(screen, Words(so, means, "Look at the GPU cell below: without a driver no package helps.", "warning"))
+
+    guarded(work)
+
+
+def logs(name: str = "", last: int = 40) -> None:
+    """The end of a log; without a name that of what went wrong, or which logs there are."""
+    failed = [item for item in Machine().items() if item.get("state") == "failed"] if not name else []
+    for item in failed:
+        print(f"--- {item.get('title')}: {item.get('message')}")
+    for each in [name] if name else [str(item["id"]) for item in failed]:
+        print(f"--- the log of {each}")
+        said = tools.firstlight("logs", each, "-n", str(last))
+        print("It has written none." if not name and said.startswith("firstlight: no log") else said)
+    if not failed and not name:
+        print("Nothing has failed. These logs there are; `guide.logs('NAME')` shows one:")
+        print(tools.firstlight("logs"))
+
+
+def repair() -> None:
+    """Try again whatever went wrong, and what waits for it."""
+
+    def work(screen: Screen) -> None:
+        machine = Machine()
+        before = machine.items()
+        verbs = [
+            str(item.get("repair") or "") for item in before if item.get("state") in ("failed", "degraded", "stopped")
+        ]
+        ids = list(dict.fromkeys(verb.split()[-1] for verb in verbs if verb.startswith("firstlight retry ")))
+        if not ids:
+            tell(screen, Words("Nothing has failed.", "There is nothing to repair.", GO_ON))
+            return
+        for each in ids:
+            try:
+                machine.ask("retry", stage=each)
+            except runner.Refused:
+                continue  # it is at work already: somebody else asked
+        touched = [*ids, *(str(item["id"]) for item in before if item.get("state") in ("blocked", "failed"))]
+        found = follow(machine, touched, screen)
+        if found is not None:
+            done = Words(f"Repaired: {', '.join(ids)}.", "What waited for it has gone on.", GO_ON)
+            tell(screen, ended(found, done), part(machine.look(), touched))
+
+    guarded(work)
+
+
+def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
+    """A cell about some stages or services: begin them where they wait, follow them, and tell how they ended."""
+
+    def work(screen: Screen) -> None:
+        machine = Machine()
+        items = machine.items()
+        ids = [str(item["id"]) for item in items if chosen(item)]
+        changed = [item for item in items if item["id"] in ids and item.get("state") in ENDED and stale(item)]
+        for item in changed:
+            machine.ask("retry", stage=item["id"])
+        if ids:
+            machine.ask("start", stages=ids)
+        found = follow(machine, ids, screen)
+        if found is not None:
+            words = ended(found, fine(found))
+            runs = [str(item["id"]) for item in items if item.get("state") == "ready"]
+            if changed and runs and words.tone == "done":
+                again = " and ".join(f"`!firstlight retry {one}`" for one in runs)
+                words = words._replace(do=f"What runs was started before this change: {again} starts it again.")
+            tell(screen, words, part(machine.look(), ids))
+
+    guarded(work)
+
+
+def _kind(item: dict[str, Any], kind: str) -> bool:
+    return item.get("kind") == kind
+
+
+def _packages(item: dict[str, Any]) -> bool:
+    return str(item.get("id")).endswith(":packages")
+
+
+def _result(item: dict[str, Any]) -> dict[str, Any]:
+    found = item.get("result")
+    return found if isinstance(found, dict) else {}
+
+
+def _asks(item: dict[str, Any]) -> bool:
+    return bool(_result(item).get("requirements_from"))
+
+
+def _instead(item: dict[str, Any]) -> dict[str, Any]:
+    found = _result(item).get("instead")
+    return found if isinstance(found, dict) else {}
+
+
+def _messages(found: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{item.get('title')}: {item.get('message')}" for item in found if item.get("message"))
+
+
+def _digest(file: Path) -> str:
+    """As the runner notes it of the user's requirement file; empty when there is none."""
+    if not os.path.lexists(file):
+        return ""
+    content = file.read_bytes() if file.is_file() else b"?"
+    return hashlib.sha256(f"{file.name}\0".encode() + content).hexdigest()
+
+
+def _count(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
