@@ -14,7 +14,7 @@ GB = 10**9
 GROUND = 6
 """GB of a container's disk for logs, caches and what users install."""
 STAGE = {"python": 3, "git": 1, "nodes": 6, "kernel": 3, "command": 1}
-"""GB that a stage leaves on the container's disk, by kind."""
+"""GB that a stage leaves on the container's disk, by kind; others leave next to nothing there."""
 TORCH = 12
 """GB of an environment with PyTorch and its CUDA libraries."""
 UNKNOWN = 2
@@ -95,7 +95,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _disk(manifest: Manifest) -> list[Share]:
     found = [Share("logs, caches, what users install", GROUND)]
     for stage in expand.stages(manifest):
-        if stage.at == "build" or stage.kind == "models":
+        if stage.at == "build" or stage.kind not in STAGE:
             continue
         env = manifest.python.envs.get(stage.id)
         cuda = env is not None and any(re.match(r"torch\b", package) for package in env.packages)
