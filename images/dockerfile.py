@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from images import shipped
 from init.plan import KernelSpec, Plan, PythonSpec, Stage
-from manifests import clashes
+from manifests import clashes, desktop
 
 if TYPE_CHECKING:
     from manifests.load import Loaded
@@ -74,13 +74,30 @@ def refusals(loaded: Loaded) -> list[Problem]:
     return problems
 
 
+def unpinned(loaded: Loaded, lock: Lock) -> Problem | None:
+    """Why no image can be built before the lock knows more."""
+    from manifests.problems import Problem
+
+    url = desktop.package_url(loaded.manifest)
+    if url is None or lock.file(url).sha256 is not None:
+        return None
+    text = f"the lock does not know the SHA-256 of KasmVNC's package ({url})"
+    hint = f"run `{loaded.verb('lock')}` where GitHub can be reached; `provider: tigervnc` needs no such package"
+    return Problem(loaded.keys.get(("desktop", "provider")) or loaded.keys.get(("desktop",)), text, hint)
+
+
 def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running: list[str]) -> dict[str, Any]:
     """The template's variables. `running` are names of the rendered files that the container reads."""
     from images.planning import baked
 
     image = manifest.image
     digest = lock.digest(image.base)
-    own = [*(COMPILER if manifest.kernels else ()), *(SSH if manifest.ssh else ()), *image.apt]
+    own = [
+        *(COMPILER if manifest.kernels else ()),
+        *(SSH if manifest.ssh else ()),
+        *desktop.packages(manifest),
+        *image.apt,
+    ]
     labels = {
         f"{OCI}title": plan.title,
         f"{OCI}version": lock.revision[:12],
@@ -92,6 +109,7 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
     config = sorted({name.partition("/")[0] for name in running if name not in ("plan.json", "firstlight")})
     folders = {name.partition("/")[0] for name in running if "/" in name}
     paths = plan.paths
+    display = {"DISPLAY": desktop.DISPLAY} if manifest.desktop is not None else {}
     return {
         "manifest": manifest,
         "plan": plan,
@@ -109,7 +127,9 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
             paths.logs,
             paths.run,
         ],
-        "env": sorted({"LANG": "C.UTF-8", **image.env}.items()),
+        "novnc": desktop.WEB in {service.id for service in plan.services},
+        "kasmvnc": _kasmvnc(manifest, lock),
+        "env": sorted({"LANG": "C.UTF-8", **display, **image.env}.items()),
         "labels": sorted(labels.items()),
         "newline": any("\n" in text for text in (*image.env.values(), *labels.values(), *labels)),
         "baked": [_baked(stage) for stage in baked(plan)],
@@ -122,6 +142,14 @@ def values(manifest: Manifest, lock: Lock, plan: Plan, base: str | None, running
         "control": str(paths.control),
         "bundle": BUNDLE,
     }
+
+
+def _kasmvnc(manifest: Manifest, lock: Lock) -> dict[str, str | None] | None:
+    """KasmVNC's package, where the desktop is KasmVNC's; a `sha256` of None is one that the lock does not know."""
+    url = desktop.package_url(manifest)
+    if url is None:
+        return None
+    return {"url": url, "sha256": lock.file(url).sha256, "codename": desktop.codename(manifest)}
 
 
 def slug(stage: Stage) -> str:

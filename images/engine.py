@@ -11,10 +11,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from images import buildx, content, daemon, doctor, layers, quoting
+from images import buildx, content, daemon, dockerfile, doctor, layers, quoting
 from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
+from manifests.problems import Refused
 from manifests.trouble import told
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +81,7 @@ def build(
     sbom: bool = True,
     compression: str = "zstd",
 ) -> Built:
-    """Render the manifest and build it. Raises Trouble.
+    """Render the manifest and build it. Raises Trouble, and Refused for what the lock must know first.
 
     `push` is the registry (`HOST/PATH`) whose caches are read, and where this image's own is written; the image itself
     is pushed by `images.push`.
@@ -89,6 +90,8 @@ def build(
 
     loaded = with_at(loaded, at)
     name = loaded.manifest.name
+    if (problem := dockerfile.unpinned(loaded, lock)) is not None:
+        raise Refused([problem])
     if printing:
         return _printed(loaded, lock, base=base, tag=tag, cache=buildx.cache(push, name) if push else None, sbom=sbom)
     client = daemon.connect()

@@ -26,7 +26,7 @@ class Drift:
 
 
 def drift(lock: Lock, loaded: Loaded) -> list[Drift]:
-    """Every difference, in the order base, git, models, wheels. Null in the lock is no difference: it is unknown."""
+    """Every difference: of the base, git, models, wheels, debs. Null in the lock is none: it is unknown."""
     repair = loaded.verb("lock")
     if not lock.checksum:
         return [Drift("lock", "pending", f"{loaded.manifest.name} has none yet", repair)]
@@ -36,6 +36,7 @@ def drift(lock: Lock, loaded: Loaded) -> list[Drift]:
         *_git(lock, want, repair),
         *_files("model", lock.models, want.models, repair),
         *_files("wheel", lock.wheels, want.wheels, repair),
+        *_files("deb", lock.debs, want.debs, repair),
     ]
     if not found and lock.checksum != loaded.checksum:
         names = ", ".join(path.name for path in loaded.chain)
@@ -50,6 +51,7 @@ def unknown(lock: Lock, want: Wanted) -> set[str]:
         *(f"git {key}" for key, origin in want.git.items() if lock.commit(origin.url, origin.ref) is None),
         *(f"model {key}" for key in want.models if not _complete(key, lock.models.get(key))),
         *(f"wheel {key}" for key in want.wheels if not _complete(key, lock.wheels.get(key))),
+        *(f"deb {key}" for key in want.debs if key not in lock.debs or lock.debs[key].sha256 is None),
     }
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from manifests import expand
+from manifests import desktop, expand
 from manifests.load import Loaded
 from manifests.model import Origin
 from manifests.problems import Place, Problem, Refused
@@ -54,7 +54,8 @@ class LockedFile:
 
 @dataclass(frozen=True)
 class Lock:
-    """`git` goes by `URL#ref`, `models` by `URL@revision` (without `@…` outside Hugging Face), `wheels` by URL."""
+    """`git` goes by `URL#ref`, `models` by `URL@revision` (without `@…` outside Hugging Face), `wheels` and `debs` by
+    URL."""
 
     __pydantic_config__ = _STRICT
 
@@ -64,6 +65,8 @@ class Lock:
     git: dict[str, Commit | None] = field(default_factory=dict)
     models: dict[str, LockedFile] = field(default_factory=dict)
     wheels: dict[str, LockedFile] = field(default_factory=dict)
+    debs: dict[str, LockedFile] = field(default_factory=dict)
+    """Distribution packages from elsewhere: KasmVNC's."""
 
     def digest(self, reference: str) -> str | None:
         """Digest of base image `reference`, if known."""
@@ -74,8 +77,8 @@ class Lock:
         return ref if is_commit(ref) else self.git.get(git_key(url, ref))
 
     def file(self, url: str, revision: str | None = None) -> LockedFile:
-        """What is known of a file, model or wheel."""
-        return self.models.get(model_key(url, revision)) or self.wheels.get(url) or LockedFile()
+        """What is known of a file, model, wheel or package."""
+        return self.models.get(model_key(url, revision)) or self.wheels.get(url) or self.debs.get(url) or LockedFile()
 
     def sizes(self, files: Iterable[expand.File]) -> dict[str, int | None]:
         """Bytes by destination; None where neither manifest nor lock knows."""
@@ -113,14 +116,14 @@ class WantedGit:
 
 @dataclass(frozen=True)
 class WantedFile:
-    """A model file or a wheel, with what the manifest itself says about it."""
+    """A model file, a wheel or a package, with what the manifest itself says about it."""
 
     url: str
     revision: str | None
     size: int | None
     sha256: str | None
     names: tuple[str, ...]
-    """Model sets and destinations, or kernels."""
+    """Model sets and destinations, kernels, or what wants the package."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class Wanted:
     git: dict[str, WantedGit]
     models: dict[str, WantedFile]
     wheels: dict[str, WantedFile]
+    debs: dict[str, WantedFile]
 
 
 def wanted(loaded: Loaded) -> Wanted:
@@ -150,7 +154,9 @@ def wanted(loaded: Loaded) -> Wanted:
     for kernel_name, kernel in manifest.kernels.items():
         for wheel in kernel.wheels:
             _want(wheels, wheel.url, WantedFile(wheel.url, None, None, wheel.sha256, (kernel_name,)))
-    return Wanted(manifest.image.base, git, models, wheels)
+    deb = desktop.package_url(manifest)
+    debs = {deb: WantedFile(deb, None, None, None, (desktop.NAME,))} if deb is not None else {}
+    return Wanted(manifest.image.base, git, models, wheels, debs)
 
 
 def _origins(loaded: Loaded) -> Iterator[tuple[str, Origin]]:
@@ -178,8 +184,9 @@ def path_of(loaded: Loaded) -> Path:
 
 
 def text(lock: Lock) -> str:
-    """The lock as JSON, byte-stable."""
-    return json.dumps({"schema": SCHEMA, **asdict(lock)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """The lock as JSON, byte-stable. Most have no `debs` at all."""
+    data = {name: value for name, value in asdict(lock).items() if name != "debs" or value}
+    return json.dumps({"schema": SCHEMA, **data}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read(loaded: Loaded) -> Lock:

@@ -76,6 +76,7 @@ def _print_result(loaded: Loaded, path: Path, before: locks.Lock, result: Result
     for difference in gone:
         print(f"dropped {difference.name}: {difference.detail}")
     count = 1 + len(result.lock.git) + len(result.lock.models) + len(result.lock.wheels)
+    count += len(result.lock.debs)
     state = f"{count - len(nulls)} of {count} entries complete, {result.asked} asked for"
     print(f"{shown(path)}: {'unchanged, ' if before == result.lock else ''}{state}")
     _print_nulls(loaded, nulls)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from manifests import gitrefs, hub, registry
+from manifests import gitrefs, hub, registry, releases
 from manifests.lock import Lock, LockedBase, LockedFile, Wanted, WantedFile, WantedGit, git_key
 from manifests.web import CannotResolve, Courtesy
 
@@ -46,6 +46,9 @@ def questions(
     for key, file in want.wheels.items():
         if f"wheel {key}" in asked:
             yield partial(_ask_file, "wheel", key, file, given.wheels[key], environ, courtesy)
+    for key, file in want.debs.items():
+        if f"deb {key}" in asked:
+            yield partial(_ask_file, "deb", key, file, given.debs[key], environ, courtesy)
 
 
 def answers(asked: list[Question]) -> Iterator[Answer]:
@@ -98,7 +101,10 @@ def _ask_file(
 ) -> list[Answer]:
     item = f"{kind} {key}"
     try:
-        found = hub.metadata(file.url, given.revision or file.revision, environ, courtesy)
+        if kind == "deb":
+            found = releases.metadata(file.url, environ, courtesy)
+        else:
+            found = hub.metadata(file.url, given.revision or file.revision, environ, courtesy)
         found = _agreed(given, found, file)
     except CannotResolve as reason:
         return [Answer(item, reason)]
@@ -131,4 +137,6 @@ def _with_commit(key: str, commit: str, lock: Lock) -> Lock:
 def _with_file(kind: str, key: str, file: LockedFile, lock: Lock) -> Lock:
     if kind == "wheel":
         return replace(lock, wheels={**lock.wheels, key: file})
+    if kind == "deb":
+        return replace(lock, debs={**lock.debs, key: file})
     return replace(lock, models={**lock.models, key: file})

@@ -57,6 +57,7 @@ def baseline(lock: Lock, loaded: Loaded) -> Lock:
         git={key: lock.commit(origin.url, origin.ref) for key, origin in want.git.items()},
         models={key: _kept(file, lock.models.get(key)) for key, file in want.models.items()},
         wheels={key: _kept(file, lock.wheels.get(key)) for key, file in want.wheels.items()},
+        debs={key: _kept(file, lock.debs.get(key)) for key, file in want.debs.items()},
     )
 
 
@@ -74,6 +75,7 @@ def _without(lock: Lock, names: Collection[str]) -> Lock:
         git={key: commit for key, commit in lock.git.items() if f"git {key}" not in names},
         models={key: file for key, file in lock.models.items() if f"model {key}" not in names},
         wheels={key: file for key, file in lock.wheels.items() if f"wheel {key}" not in names},
+        debs={key: file for key, file in lock.debs.items() if f"deb {key}" not in names},
     )
 
 
@@ -94,7 +96,7 @@ def called(want: Wanted) -> dict[str, set[str]]:
     found = {f"base {want.base}": {"base", want.base}}
     for key, origin in want.git.items():
         found[f"git {key}"] = {"git", key, origin.url, *origin.names}
-    for kind, files in (("model", want.models), ("wheel", want.wheels)):
+    for kind, files in (("model", want.models), ("wheel", want.wheels), ("deb", want.debs)):
         for key, file in files.items():
             base = set() if file.url.startswith("civitai:") else {file.url.rpartition("/")[2]}
             found[f"{kind} {key}"] = {f"{kind}s", key, file.url, *file.names} | base
@@ -147,6 +149,7 @@ def _items_of(lock: Lock) -> set[str]:
         *(f"git {key}" for key in lock.git),
         *(f"model {key}" for key in lock.models),
         *(f"wheel {key}" for key in lock.wheels),
+        *(f"deb {key}" for key in lock.debs),
     }
 
 

@@ -96,5 +96,5 @@ def _volume(sets: dict[str, dict[str, int | None]]) -> list[Share]:
 
 
 def _ports(manifest: Manifest) -> list[int]:
-    services = [service.port for service in manifest.services.values() if service.port is not None]
+    services = [service.port for service in expand.services(manifest).values() if service.port is not None]
     return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, *services, manifest.portal.port]))
