@@ -86,6 +86,8 @@ def _need(manifest: Manifest, found: Findings, path: Path, text: str) -> None:
             return
         if name in found.names("services"):
             found.add(path, f"nothing called `{name}` can be needed", f"a service is `service:{name}`")
+        elif name.startswith("service:desktop") and found.written("desktop") is not None:
+            return  # the model has refused the desktop, and has said why
         elif name == "service:desktop":
             found.add(path, "there is no desktop to open windows on", "add `desktop: {}` to the manifest")
         elif name in found.names("models", "sets"):
