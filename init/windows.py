@@ -14,6 +14,11 @@ from init.plan import Plan
 
 SETTINGS = Path("/etc/xdg/openbox/rc.xml")
 """Keys, mouse and looks as the distribution has them."""
+RULES = """\
+<application class="*" type="normal"><maximized>yes</maximized></application>
+<application class="XTerm"><maximized>no</maximized></application>
+"""
+"""An app's window is as large as the screen, and stays so when a browser makes that smaller."""
 COLOR = "#1f2430"
 TERMINAL = ["xterm", "-fa", "Monospace", "-fs", "11", "-bg", "#14161b", "-fg", "#e4e4e4", "-geometry", "100x30"]
 FOLLOW = 'firstlight status --follow || exec "${SHELL:-/bin/sh}"'
@@ -34,8 +39,10 @@ def session(plan: Plan) -> list[str]:
 
 
 def settings(text: str, menu: Path) -> str:
-    """openbox's settings with this menu, and with one desktop: there is nothing to switch between several."""
-    text = re.sub(r"<file>[^<]*menu\.xml</file>", lambda _: f"<file>{escape(str(menu))}</file>", text)
+    """openbox's settings with this menu, with `RULES`, and with one desktop instead of several."""
+    ours = iter([f"<file>{escape(str(menu))}</file>"])
+    text = re.sub(r"<file>[^<]*menu\.xml</file>", lambda _: next(ours, ""), text)
+    text = text.replace("</applications>", f"{RULES}</applications>")
     return re.sub(r"(<desktops>\s*(?:<!--.*?-->\s*)*<number>)\d+", r"\g<1>1", text, flags=re.DOTALL)
 
 

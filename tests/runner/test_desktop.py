@@ -154,11 +154,18 @@ def test_the_menu_offers_a_terminal_and_the_apps_of_the_desktop(title: str) -> N
     assert items[f"Start {plain} again"] == "firstlight retry service:app"
 
 
-def test_openbox_s_own_settings_are_kept_but_for_the_menu() -> None:
-    text = "<c><desktops><!-- n --><number>4</number></desktops><menu><file>menu.xml</file></menu><k/></c>"
-    assert windows.settings(text, Path("/run/a&b/menu.xml")) == (
-        "<c><desktops><!-- n --><number>1</number></desktops><menu><file>/run/a&amp;b/menu.xml</file></menu><k/></c>"
+def test_openbox_s_own_settings_are_kept_but_for_what_is_ours() -> None:
+    text = (
+        "<c><desktops><!-- n --><number>4</number></desktops><menu><file>menu.xml</file>"
+        "<file>/var/lib/openbox/debian-menu.xml</file></menu><k/>"
+        "<applications><old/></applications></c>"
     )
+    root = ElementTree.fromstring(windows.settings(text, Path("/run/a&b/menu.xml")))
+    assert root.findtext("desktops/number") == "1"
+    assert [file.text for file in root.findall("menu/file")] == ["/run/a&b/menu.xml"]
+    rules = root.findall("applications/application")
+    assert [(rule.get("class"), rule.findtext("maximized")) for rule in rules] == [("*", "yes"), ("XTerm", "no")]
+    assert root.find("k") is not None and root.find("applications/old") is not None
 
 
 @pytest.fixture

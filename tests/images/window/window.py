@@ -46,6 +46,7 @@ class Window(QtWidgets.QMainWindow):  # type: ignore[misc]
         self.setCentralWidget(center)
         self.statusBar().showMessage("Ready")
         self.resize(780, 420)
+        self._opengl = QtGui.QOpenGLContext().create()
         self._timer = QtCore.QTimer(interval=100)
         self._timer.timeout.connect(self._note)
         self._timer.start()
@@ -56,7 +57,7 @@ class Window(QtWidgets.QMainWindow):  # type: ignore[misc]
         seen: dict[str, Any] = {
             "pid": os.getpid(),
             "platform": QtGui.QGuiApplication.platformName(),
-            "opengl": QtGui.QOpenGLContext().create(),
+            "opengl": self._opengl,
             "shown": self.isVisible() and bool(self.windowHandle() and self.windowHandle().isExposed()),
             "colors": COLORS,
             "screen": [screen.width(), screen.height()],
