@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -14,11 +14,9 @@ from init.plan import Plan
 
 SETTINGS = Path("/etc/xdg/openbox/rc.xml")
 """Keys, mouse and looks as the distribution has them."""
-RULES = """\
-<application class="*" type="normal"><maximized>yes</maximized></application>
-<application class="XTerm"><maximized>no</maximized></application>
-"""
-"""An app's window is as large as the screen, and stays so when a browser makes that smaller."""
+RULES = {"*": "yes", "XTerm": "no"}
+"""Whether windows open maximized, by the class of their app: they stay so when a browser makes the screen smaller."""
+SPACE = "http://openbox.org/3.4/rc"
 COLOR = "#1f2430"
 TERMINAL = ["xterm", "-fa", "Monospace", "-fs", "11", "-bg", "#14161b", "-fg", "#e4e4e4", "-geometry", "100x30"]
 FOLLOW = 'firstlight status --follow || exec "${SHELL:-/bin/sh}"'
@@ -39,15 +37,30 @@ def session(plan: Plan) -> list[str]:
 
 
 def settings(text: str, menu: Path) -> str:
-    """openbox's settings with this menu, with `RULES`, and with one desktop instead of several."""
-    ours = iter([f"<file>{escape(str(menu))}</file>"])
-    text = re.sub(r"<file>[^<]*menu\.xml</file>", lambda _: next(ours, ""), text)
-    text = text.replace("</applications>", f"{RULES}</applications>")
-    return re.sub(r"(<desktops>\s*(?:<!--.*?-->\s*)*<number>)\d+", r"\g<1>1", text, flags=re.DOTALL)
+    """openbox's settings, with this menu on the titles of windows too (the desktop behind them may be covered), with
+    `RULES`, and with one desktop instead of several."""
+    ElementTree.register_namespace("", SPACE)
+    root = ElementTree.fromstring(text)
+    for number in root.iterfind(f"{{{SPACE}}}desktops/{{{SPACE}}}number"):
+        number.text = "1"
+    for section in root.iterfind(f"{{{SPACE}}}menu"):
+        for file in section.findall(f"{{{SPACE}}}file"):
+            section.remove(file)
+        ElementTree.SubElement(section, f"{{{SPACE}}}file").text = str(menu)
+    for section in root.iterfind(f"{{{SPACE}}}applications"):
+        for name, value in RULES.items():
+            rule = ElementTree.SubElement(section, f"{{{SPACE}}}application", {"class": name, "type": "normal"})
+            ElementTree.SubElement(rule, f"{{{SPACE}}}maximized").text = value
+    for context in root.iter(f"{{{SPACE}}}context"):
+        for click in context.iterfind(f"{{{SPACE}}}mousebind[@button='Right']"):
+            if "Titlebar" in context.get("name", "").split():
+                for shown in click.iter(f"{{{SPACE}}}menu"):
+                    shown.text = "root-menu"
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def menu(plan: Plan) -> str:
-    """What a right click on the desktop offers."""
+    """What a right click on the desktop, or on a window's title, offers."""
     items = [("Terminal", TERMINAL), ("How far the set-up is", [*TERMINAL, "-e", "sh", "-c", f"{FOLLOW}; read -r _"])]
     entries = [_item(label, words) for label, words in items]
     apps = [service for service in plan.services if desktop.draws(service) and not service.id.startswith("desktop-")]

@@ -4,7 +4,6 @@ after the X server was killed."""
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,12 +16,12 @@ from images import containers
 from manifests import load
 from tests.images.machine import Machine, started
 from tests.panel.browsers import chromium
+from tests.panel.conftest import photograph
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).with_name("window")
 PORT = 6080
 NOTES = "/tmp/notes.json"
@@ -94,6 +93,7 @@ def opened(page: Page, machine: Machine) -> Page:
     """The desktop, as somebody with the token sees it."""
     page.goto(machine.url(PORT, f"/?token={machine.token}"))
     shows(page, machine)
+    page.wait_for_function("() => !document.querySelector('#noVNC_status.noVNC_open')")  # it takes clicks for itself
     return page
 
 
@@ -137,8 +137,7 @@ def test_the_window_is_seen(machine: Machine, page: Page) -> None:
     assert (found["platform"], found["opengl"]) == ("xcb", False)
     assert found["colors"] == {"left": [0x4F, 0xAC, 0xC9], "right": [0xC9, 0x4F, 0x6D]}
     assert "token" not in page.url and page.url.startswith(machine.url(PORT, "/vnc.html?autoconnect=true"))
-    if os.environ.get("FIRSTLIGHT_PICTURES"):
-        page.screenshot(path=ROOT / "docs" / "images" / "desktop-light.png", animations="disabled")
+    photograph(page, "desktop-light")
 
 
 def test_mouse_and_keyboard_reach_it(machine: Machine, page: Page) -> None:
@@ -146,6 +145,15 @@ def test_mouse_and_keyboard_reach_it(machine: Machine, page: Page) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("Hello, 42!")
     sees(machine, text="Hello, 42!")
+
+
+def test_the_menu_on_its_title_opens_a_terminal(machine: Machine, page: Page) -> None:
+    x, _ = point(machine, "title")
+    page.mouse.click(x, 10, button="right")  # the title of a window that fills the screen
+    page.mouse.click(x + 30, 40)
+    until(lambda: containers.inside(machine.container, "pgrep", "-x", "xterm")[0] == 0, what="a terminal")
+    page.keyboard.type("exit\n")
+    until(lambda: containers.inside(machine.container, "pgrep", "-x", "xterm")[0] != 0, what="its end")
 
 
 def test_the_clipboard_goes_both_ways(machine: Machine, page: Page) -> None:

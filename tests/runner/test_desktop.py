@@ -154,18 +154,38 @@ def test_the_menu_offers_a_terminal_and_the_apps_of_the_desktop(title: str) -> N
     assert items[f"Start {plain} again"] == "firstlight retry service:app"
 
 
+SETTINGS = """\
+<openbox_config xmlns="http://openbox.org/3.4/rc">
+<keyboard><keybind key="A-Tab"/></keyboard>
+<mouse>
+<context name="Titlebar Top">
+<mousebind button="Right" action="Press"><action><menu>client-menu</menu></action></mousebind>
+</context>
+<context name="Icon">
+<mousebind button="Right" action="Press"><action><menu>client-menu</menu></action></mousebind>
+</context>
+</mouse>
+<desktops><!-- n --><number>4</number></desktops>
+<menu><file>/var/lib/openbox/debian-menu.xml</file><file>menu.xml</file><hideDelay>200</hideDelay></menu>
+<applications><application class="Old"/></applications>
+</openbox_config>
+"""
+
+
 def test_openbox_s_own_settings_are_kept_but_for_what_is_ours() -> None:
-    text = (
-        "<c><desktops><!-- n --><number>4</number></desktops><menu><file>menu.xml</file>"
-        "<file>/var/lib/openbox/debian-menu.xml</file></menu><k/>"
-        "<applications><old/></applications></c>"
-    )
-    root = ElementTree.fromstring(windows.settings(text, Path("/run/a&b/menu.xml")))
-    assert root.findtext("desktops/number") == "1"
-    assert [file.text for file in root.findall("menu/file")] == ["/run/a&b/menu.xml"]
-    rules = root.findall("applications/application")
-    assert [(rule.get("class"), rule.findtext("maximized")) for rule in rules] == [("*", "yes"), ("XTerm", "no")]
-    assert root.find("k") is not None and root.find("applications/old") is not None
+    root = ElementTree.fromstring(windows.settings(SETTINGS, Path("/run/a&b/menu.xml")))
+    space = {"": "http://openbox.org/3.4/rc"}
+    assert root.tag == "{http://openbox.org/3.4/rc}openbox_config"
+    assert root.findtext("desktops/number", "", space) == "1"
+    assert [file.text for file in root.findall("menu/file", space)] == ["/run/a&b/menu.xml"]
+    assert [menu.text for menu in root.iterfind(".//action/menu", space)] == ["root-menu", "client-menu"]
+    rules = root.findall("applications/application", space)
+    assert [(rule.get("class"), rule.findtext("maximized", None, space)) for rule in rules] == [
+        ("Old", None),
+        ("*", "yes"),
+        ("XTerm", "no"),
+    ]
+    assert root.find("keyboard/keybind", space) is not None and root.findtext("menu/hideDelay", "", space) == "200"
 
 
 @pytest.fixture
