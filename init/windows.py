@@ -61,7 +61,10 @@ def settings(text: str, menu: Path) -> str:
 
 def menu(plan: Plan) -> str:
     """What a right click on the desktop, or on a window's title, offers."""
-    items = [("Terminal", TERMINAL), ("How far the set-up is", [*TERMINAL, "-e", "sh", "-c", f"{FOLLOW}; read -r _"])]
+    items = [
+        ("Terminal", TERMINAL),
+        ("How far the set-up is", [*TERMINAL, "-T", "Set-up", "-e", "sh", "-c", f"{FOLLOW}; read -r _"]),
+    ]
     entries = [_item(label, words) for label, words in items]
     apps = [service for service in plan.services if desktop.draws(service) and not service.id.startswith("desktop-")]
     entries += ["<separator/>"] if apps else []

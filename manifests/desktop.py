@@ -84,9 +84,9 @@ def _services(desktop: Desktop) -> dict[str, Service]:
     )
     words = ["firstlight", "desktop", "screen", *tigervnc(desktop)]
     return {
+        WEB: web,
         NAME: Service(title="Screen", command=words, ready=screen, restarts=ENDS),
         SESSION: session,
-        WEB: web,
     }
 
 

@@ -77,8 +77,8 @@ def stages(manifest: Manifest) -> list[StageEntry]:
 
 
 def services(manifest: Manifest) -> dict[str, Service]:
-    """Every service: the desktop's, which nobody writes, and the manifest's own."""
-    return {**desktop.services(manifest), **manifest.services}
+    """Every service: the manifest's own, the first of which is the app, and the desktop's, which nobody writes."""
+    return {**manifest.services, **desktop.services(manifest)}
 
 
 def service_needs(manifest: Manifest, name: str) -> list[Need]:

@@ -65,7 +65,7 @@ def options(words: list[str], known: dict[str, str]) -> dict[str, str | None]:
 @pytest.mark.parametrize(("provider", "known"), [("tigervnc", TIGERVNC), ("kasmvnc", KASMVNC)])
 def test_the_x_server_is_told_what_it_documents(tmp_path: Path, provider: str, known: dict[str, str]) -> None:
     plan = planned(tmp_path, provider=provider, size="1280x720", frame_rate=24, quality=5, port=6081)
-    screen = plan.services[0]
+    screen = next(one for one in plan.services if one.id == "desktop")
     program = {"tigervnc": "Xtigervnc", "kasmvnc": "Xkasmvnc"}[provider]
     assert screen.command[:5] == ["firstlight", "desktop", "screen", program, desktop.DISPLAY]
     told = options(screen.command[5:], known)
@@ -81,12 +81,12 @@ def test_the_x_server_is_told_what_it_documents(tmp_path: Path, provider: str, k
 
 def test_tigervnc_has_a_way_for_browsers_beside_it_and_kasmvnc_is_one(tmp_path: Path) -> None:
     tiger, kasm = (planned(tmp_path, provider=name) for name in ("tigervnc", "kasmvnc"))
-    assert {one.id: (one.port, one.listen) for one in tiger.services} == {
-        "desktop": (None, None),
-        "desktop-session": (None, None),
-        "desktop-web": (6080, 16080),
-        "app": (None, None),
-    }
+    assert [(one.id, one.port, one.listen) for one in tiger.services] == [
+        ("app", None, None),
+        ("desktop-web", 6080, 16080),
+        ("desktop", None, None),
+        ("desktop-session", None, None),
+    ], "the first one is what a user waits for"
     assert {one.id: one.port for one in kasm.services} == {"desktop": 6080, "desktop-session": None, "app": None}
     assert {one.auth for one in [*tiger.services, *kasm.services]} == {"portal"}
 
@@ -95,7 +95,8 @@ def test_what_opens_windows_knows_where(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     shown = {one.id: one.environment.get("DISPLAY") for one in plan.services}
     assert shown == {"desktop": None, "desktop-session": ":20", "desktop-web": ":20", "app": ":20"}
-    assert plan.services[0].ready is not None and plan.services[0].ready.file == "/tmp/.X11-unix/X20"
+    ready = next(one.ready for one in plan.services if one.id == "desktop")
+    assert ready is not None and ready.file == "/tmp/.X11-unix/X20"
 
 
 def dockerfile_of(folder: Path, known: LockedFile | None = None, **content: object) -> str:
