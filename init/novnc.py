@@ -30,7 +30,10 @@ def serve(paths: Paths, port: int, quality: int) -> int:
     """Until supervisor ends it. 127: noVNC is not there."""
     pages = next((folder for folder in (Path(paths.home, "novnc"), SYSTEM) if (folder / "vnc.html").is_file()), None)
     if pages is None:
-        print(f"firstlight desktop web: no noVNC in {paths.home}/novnc\n  build the image again", file=sys.stderr)
+        print(
+            f"firstlight desktop web: no noVNC in {paths.home}/novnc\n  build the image again, or install novnc",
+            file=sys.stderr,
+        )
         return 127
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     with suppress(KeyboardInterrupt):

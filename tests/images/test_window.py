@@ -99,8 +99,8 @@ def opened(page: Page, machine: Machine) -> Page:
 
 def notes(machine: Machine) -> Mapping[str, Any]:
     """What the app sees; nothing before it is there."""
-    code, text = containers.inside(machine.container, "cat", NOTES)
-    found: dict[str, Any] = json.loads(text) if code == 0 else {}
+    text = containers.inside(machine.container, "cat", NOTES)[1]
+    found: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
     return found
 
 
@@ -132,6 +132,15 @@ def point(machine: Machine, name: str) -> tuple[int, int]:
     return x, y
 
 
+def writes(page: Page, machine: Machine, text: str) -> None:
+    """Write this over what stands in the window's line."""
+    page.mouse.click(*point(machine, "line"))
+    sees(machine, focus=True)
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+    sees(machine, text=text)
+
+
 def test_the_window_is_seen(machine: Machine, page: Page) -> None:
     found = sees(machine, shown=True)
     assert (found["platform"], found["opengl"]) == ("xcb", False)
@@ -141,10 +150,7 @@ def test_the_window_is_seen(machine: Machine, page: Page) -> None:
 
 
 def test_mouse_and_keyboard_reach_it(machine: Machine, page: Page) -> None:
-    page.mouse.click(*point(machine, "line"))
-    page.keyboard.press("Control+a")
-    page.keyboard.type("Hello, 42!")
-    sees(machine, text="Hello, 42!")
+    writes(page, machine, "Hello, 42!")
 
 
 def test_the_menu_on_its_title_opens_a_terminal(machine: Machine, page: Page) -> None:
@@ -180,15 +186,9 @@ def test_the_screen_has_the_size_of_the_browser_s_window(machine: Machine, page:
 def test_two_browsers_share_it_and_either_may_go(machine: Machine, page: Page, browser: Browser) -> None:
     with browser.new_context(viewport=SIZE) as context:  # type: ignore[arg-type]
         other = opened(context.new_page(), machine)
-        other.mouse.click(*point(machine, "line"))
-        other.keyboard.press("Control+a")
-        other.keyboard.type("from the second")
-        sees(machine, text="from the second")
+        writes(other, machine, "from the second")
         shows(page, machine)
-    page.mouse.click(*point(machine, "line"))
-    page.keyboard.press("Control+a")
-    page.keyboard.type("from the first")
-    sees(machine, text="from the first")
+    writes(page, machine, "from the first")
 
 
 def test_a_killed_x_server_comes_back_with_all_that_was_on_it(machine: Machine, page: Page) -> None:

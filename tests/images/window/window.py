@@ -61,6 +61,7 @@ class Window(QtWidgets.QMainWindow):  # type: ignore[misc]
             "shown": self.isVisible() and bool(self.windowHandle() and self.windowHandle().isExposed()),
             "colors": COLORS,
             "screen": [screen.width(), screen.height()],
+            "focus": self.line.hasFocus(),
             "text": self.line.text(),
             "clipboard": QtWidgets.QApplication.clipboard().text(),
             "places": {name: [point.x(), point.y()] for name, point in middles.items()},
