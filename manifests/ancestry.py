@@ -25,6 +25,7 @@ def filled(lock: Lock, other: Lock) -> Lock:
         {key: lock.git.get(key) or other.git.get(key) for key in {**other.git, **lock.git}},
         _filled(lock.models, other.models),
         _filled(lock.wheels, other.wheels),
+        _filled(lock.debs, other.debs),
     )
 
 

@@ -149,6 +149,13 @@ def test_the_window_is_seen(machine: Machine, page: Page) -> None:
     photograph(page, "desktop-light")
 
 
+def test_it_is_seen_on_the_portal_s_own_port_too(machine: Machine, page: Page) -> None:
+    portal = machine.loaded.manifest.portal.port
+    page.goto(machine.url(portal, f"/vnc/?token={machine.token}"))
+    shows(page, machine)
+    assert page.url.startswith(machine.url(portal, "/vnc/vnc.html?"))
+
+
 def test_mouse_and_keyboard_reach_it(machine: Machine, page: Page) -> None:
     writes(page, machine, "Hello, 42!")
 

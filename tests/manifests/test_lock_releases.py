@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests import desktop, lock, releases, web
+from manifests import desktop, load, lock, releases, web
 from manifests.drift import drift
 from manifests.lock import LockedFile
 from manifests.resolution import update
@@ -101,3 +101,15 @@ def test_another_release_is_drift(origin: Origin, tmp_path: Path) -> None:
     assert said == [("pending", "kasmvncserver_noble_1.5.0_amd64.deb"), ("orphaned", DEB)]
     unknown = update(newer, ["desktop"], environ=release(origin, None), courtesy=Courtesy(0.1))
     assert list(unknown.lock.debs.values()) == [LockedFile()], "what is not known is not invented"
+
+
+def test_a_child_is_told_what_its_parent_s_lock_knows(origin: Origin, tmp_path: Path) -> None:
+    parent = lock_cases.manifest(tmp_path, KASMVNC, name="parent")
+    environ = release(origin, f"sha256:{SHA256}")
+    lock.write(update(parent, ["desktop"], environ=environ, courtesy=Courtesy(0.1)).lock, parent)
+    (tmp_path / "child.yaml").write_text("manifest: 1\nname: child\nextends: parent.yaml\n")
+    child = load.load(str(tmp_path / "child.yaml"))
+    nobody = {"GITHUB_API_URL": "http://127.0.0.1:9"}
+    assert update(child, [], environ=nobody, courtesy=Courtesy(0.1)).lock.debs == {
+        URL: LockedFile(None, len(CONTENT), SHA256)
+    }

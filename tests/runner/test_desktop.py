@@ -89,6 +89,7 @@ def test_an_x_server_that_has_no_socket_yet_keeps_its_display(tmp: Path) -> None
     words = ["/usr/bin/Xfake", "-c", "import time; time.sleep(60)", ":7"]
     with subprocess.Popen(words, executable=sys.executable) as server:
         file = lock(tmp, server.pid)
+        until(lambda: b":7" in Path(f"/proc/{server.pid}/cmdline").read_bytes())
         with pytest.raises(desktop.Occupied, match="end it first"):
             desktop.make_way(7, tmp)
         server.kill()
