@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import docker as docker_sdk
 import pytest
+from playwright.sync_api import Error
 
 from images import containers
 from manifests import load
@@ -89,9 +90,19 @@ def page(browser: Browser, machine: Machine) -> Iterator[Page]:
         yield opened(context.new_page(), machine)
 
 
-def opened(page: Page, machine: Machine) -> Page:
-    """The desktop, as somebody with the token sees it."""
-    page.goto(machine.url(PORT, f"/?token={machine.token}"))
+def opened(page: Page, machine: Machine, port: int = PORT, path: str = "/") -> Page:
+    """The desktop, as somebody with the token sees it. Chromium drops what it is loading whenever the machine's network
+    changes, as when a container starts beside it: then it is opened again."""
+
+    def loaded() -> bool:
+        try:
+            page.goto(machine.url(port, f"{path}?token={machine.token}"))
+            page.wait_for_selector("html:not(.noVNC_loading) #noVNC_container canvas", timeout=20_000)
+        except Error:
+            return False
+        return True
+
+    until(loaded, within=90, what="noVNC's page")
     shows(page, machine)
     page.wait_for_function("() => !document.querySelector('#noVNC_status.noVNC_open')")  # it takes clicks for itself
     return page
@@ -152,8 +163,7 @@ def test_the_window_is_seen(machine: Machine, page: Page) -> None:
 
 def test_it_is_seen_on_the_portal_s_own_port_too(machine: Machine, page: Page) -> None:
     portal = machine.loaded.manifest.portal.port
-    page.goto(machine.url(portal, f"/vnc/?token={machine.token}"))
-    shows(page, machine)
+    opened(page, machine, portal, "/vnc/")
     assert page.url.startswith(machine.url(portal, "/vnc/vnc.html?"))
 
 
