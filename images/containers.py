@@ -19,6 +19,7 @@ from docker.models.containers import Container
 from docker.types import DeviceRequest, Mount
 
 from images import daemon, dockerfile, hostports
+from manifests import expand
 from manifests.load import Loaded
 from manifests.trouble import Trouble
 
@@ -29,7 +30,7 @@ LABEL = "firstlight.image"
 def ports(loaded: Loaded) -> list[int]:
     """The public ports of an image: JupyterLab's first."""
     manifest = loaded.manifest
-    services = [service.port for service in manifest.services.values() if service.port]
+    services = [service.port for service in expand.services(manifest).values() if service.port]
     return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, manifest.portal.port, *services]))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from images import shipped
 from init.plan import KernelSpec, Plan, PythonSpec, Stage
-from manifests import clashes, expand
+from manifests import clashes, desktop, expand
 
 if TYPE_CHECKING:
     from manifests.load import Loaded
@@ -81,7 +81,7 @@ def unpinned(loaded: Loaded, lock: Lock) -> list[Problem]:
     from manifests.problems import Problem
 
     hint = f"with a network, `{loaded.verb('lock')}` looks it up"
-    return [
+    problems = [
         Problem(
             loaded.keys.get(("python", "envs", name, "conda")),
             f"the lock does not know the SHA-256 of micromamba {env.conda.micromamba}, which makes `{name}`",
@@ -90,6 +90,13 @@ def unpinned(loaded: Loaded, lock: Lock) -> list[Problem]:
         for name, env in loaded.manifest.python.envs.items()
         if env.conda is not None and lock.file(expand.micromamba(env.conda)).sha256 is None
     ]
+    url = desktop.package_url(loaded.manifest)
+    if url is not None and lock.file(url).sha256 is None:
+        text = f"the lock does not know the SHA-256 of KasmVNC's package ({url})"
+        hint = f"run `{loaded.verb('lock')}` where GitHub can be reached; `provider: tigervnc` needs no such package"
+        place = loaded.keys.get(("desktop", "provider")) or loaded.keys.get(("desktop",))
+        problems.append(Problem(place, text, hint))
+    return problems
 
 
 def values(
@@ -101,7 +108,12 @@ def values(
 
     image = manifest.image
     digest = lock.digest(image.base)
-    own = [*(COMPILER if manifest.kernels else ()), *(SSH if manifest.ssh else ()), *image.apt]
+    own = [
+        *(COMPILER if manifest.kernels else ()),
+        *(SSH if manifest.ssh else ()),
+        *desktop.packages(manifest),
+        *image.apt,
+    ]
     labels = {
         f"{OCI}title": plan.title,
         f"{OCI}version": lock.revision[:12],
@@ -113,8 +125,9 @@ def values(
     config = sorted({name.partition("/")[0] for name in running if name not in ("plan.json", *programs)})
     folders = {name.partition("/")[0] for name in running if "/" in name}
     paths = plan.paths
+    display = {"DISPLAY": desktop.DISPLAY} if manifest.desktop is not None else {}
     # Of an ARG and an ENV of one name the ENV wins: where the manifest sets one, that is the argument's default.
-    arguments, env = NOTEBOOK if manifest.notebook is not None else (), {"LANG": "C.UTF-8", **image.env}
+    arguments, env = NOTEBOOK if manifest.notebook is not None else (), {"LANG": "C.UTF-8", **display, **image.env}
     return {
         "manifest": manifest,
         "plan": plan,
@@ -132,6 +145,8 @@ def values(
             paths.logs,
             paths.run,
         ],
+        "novnc": desktop.WEB in {service.id for service in plan.services},
+        "kasmvnc": _kasmvnc(manifest, lock),
         "env": sorted((name, value) for name, value in env.items() if name not in arguments),
         "labels": sorted(labels.items()),
         "newline": any("\n" in text for text in (*image.env.values(), *labels.values(), *labels)),
@@ -146,6 +161,14 @@ def values(
         "control": str(paths.control),
         "bundle": BUNDLE,
     }
+
+
+def _kasmvnc(manifest: Manifest, lock: Lock) -> dict[str, str | None] | None:
+    """KasmVNC's package, where the desktop is KasmVNC's; a `sha256` of None is one that the lock does not know."""
+    url = desktop.package_url(manifest)
+    if url is None:
+        return None
+    return {"url": url, "sha256": lock.file(url).sha256, "codename": desktop.codename(manifest)}
 
 
 def slug(stage: Stage) -> str:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from images import daemon
+from manifests import desktop, load, lock, web
+from manifests.problems import Refused
 from manifests.trouble import Trouble
 
 Severity = Literal["ok", "warning", "error"]
@@ -165,6 +168,33 @@ def suite() -> Iterator[Finding]:
     yield _program("tini", ["tini", "--version"], tests, "warning", SUITE)
 
 
+def kasmvnc() -> Iterator[Finding]:
+    """The package of each image whose desktop is KasmVNC's: pinned, and to be had."""
+    wanted: dict[str, list[str]] = {}
+    for name in load.names():
+        with suppress(Refused):
+            loaded = load.load(name)
+            url = desktop.package_url(loaded.manifest)
+            if url is None:
+                continue
+            wanted.setdefault(url, []).append(name)
+            if lock.read(loaded).file(url).sha256 is None:
+                said = f"the lock of {name} does not know its package's SHA-256, and so it is not built"
+                yield Finding("warning", "KasmVNC", said, f"`{loaded.verb('lock')}` where GitHub can be reached")
+    for url, names in wanted.items():
+        try:
+            status = web.ask(url, method="HEAD", timeout=5).status
+            said = "" if status == 200 else f"HTTP {status}"
+        except (web.Busy, web.Silent) as error:
+            said = error.reason
+        if said:
+            message = f"its package cannot be had here ({said}): {', '.join(names)} cannot be built"
+            remedy = "`desktop: {provider: tigervnc}` needs nothing but the distribution"
+            yield Finding("warning", "KasmVNC", message, remedy)
+        else:
+            yield Finding("ok", "KasmVNC", url.rpartition("/")[2])
+
+
 def ca_bundle() -> Iterator[Finding]:
     """The certificate authorities that builds and downloads trust."""
     bundle = daemon.ca_bundle()
@@ -210,6 +240,7 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
     logins,
     local_programs,
     suite,
+    kasmvnc,
     ca_bundle,
     gpu,
     disk,

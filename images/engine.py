@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from images import buildx, content, daemon, doctor, layers, quoting
+from images import buildx, content, daemon, dockerfile, doctor, layers, quoting
 from manifests import load
 from manifests.load import Loaded
 from manifests.lock import Lock
@@ -108,7 +108,7 @@ def build(
     `push` is the registry (`HOST/PATH`) whose caches are read, and where this image's own is written; the image itself
     is pushed by `images.push`.
     """
-    from images import context, dockerfile
+    from images import context
     from manifests.problems import Refused
 
     loaded = with_at(loaded, at)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from images import shipped, specs
 from images.layout import IMAGE, Layout
 from init.plan import GpuSpec, JupyterSpec, Need, Plan, ReadySpec, Resource, SelectSpec, ServiceSpec, Spec, Stage
-from manifests import cuda, expand
+from manifests import cuda, desktop, expand
 from manifests.model import Manifest, Service
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ LOOPBACK = 10_000
 """How far from its public port the program behind it listens."""
 SPARE = 20_000
 """Where the search for a loopback port begins when the usual one is taken."""
+SCREEN = f"service:{desktop.NAME}"
 USES: dict[str, Resource] = {
     "python": "disk",
     "git": "net",
@@ -170,10 +171,12 @@ def _bakeable(stages: list[Stage]) -> list[Stage]:
 
 def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
     taken = {manifest.jupyter.port, *manifest.jupyter.also, manifest.portal.port}
-    taken |= {service.port for service in manifest.services.values() if service.port is not None}
+    services = expand.services(manifest)
+    taken |= {service.port for service in services.values() if service.port is not None}
     found = []
-    for name, service in manifest.services.items():
+    for name, service in services.items():
         words = specs.words(service.command)
+        needs = _needs(expand.service_needs(manifest, name))
         listen = None
         if service.port is not None or any("{port}" in text for text in [*words, *service.environment.values()]):
             listen = _loopback(service.port, taken)
@@ -183,10 +186,10 @@ def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
                 id=name,
                 title=service.title or name,
                 command=words,
-                needs=_needs(expand.service_needs(manifest, name)),
+                needs=needs,
                 env=service.env,
                 cwd=service.cwd or expand.service_source(manifest, name),
-                environment=dict(service.environment),
+                environment={**_display(needs), **service.environment},
                 port=layout.port(service.port) if service.port is not None else None,
                 listen=layout.port(listen) if listen is not None else None,
                 open=service.open,
@@ -196,6 +199,11 @@ def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
             )
         )
     return found
+
+
+def _display(needs: list[Need]) -> dict[str, str]:
+    """Where a service that needs the desktop opens its windows."""
+    return {"DISPLAY": desktop.DISPLAY} if any(need.id == SCREEN for need in needs) else {}
 
 
 def _loopback(public: int | None, taken: set[int]) -> int:

@@ -16,6 +16,7 @@ ALONE: Mapping[str, str] = {
     "run": "init.run",
     "health": "init.health",
     "token": "init.access",
+    "desktop": "init.desktop",
 }
 """Verbs with a module of their own, which reads its arguments itself."""
 

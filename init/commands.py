@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         ("boot", "first program of the container"),
         ("run", "set everything up and keep watch (supervisor runs this)"),
         ("serve", "become a service's program (supervisor runs this)"),
+        ("desktop", "become a part of the desktop (supervisor runs this)"),
     ):
         verbs.add_parser(name, help=text, description=text)
     return top

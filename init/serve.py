@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import access, activation, address, control, state
+from init import access, activation, address, control, desktop, state
 from init.complaint import Complaint
 from init.paths import rescue
 from init.plan import KernelSpec, Plan, PlanError, ServiceSpec, load
@@ -69,6 +69,8 @@ def become(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) -> int:
     folder = directory(plan, service)
     env = environment(plan, service, environ)
     words = command(plan, service, _snapshot(plan))
+    if desktop.draws(service) and not desktop.there(env):
+        return _refuse(service.id, "the desktop has no screen to draw on", f"firstlight retry {desktop.SERVICE}")
     try:
         os.chdir(folder)
     except OSError as error:
@@ -111,6 +113,7 @@ def _values(plan: Plan, service: ServiceSpec) -> dict[str, str]:
         "models": str(plan.models),
         "source": str(plan.paths.source(source)),
         "files": str(plan.paths.files),
+        "run": plan.paths.run,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from manifests import clashes, destinations, enclosure, formats, references, variables
+from manifests import clashes, desktop, destinations, enclosure, formats, references, variables
 from manifests.findings import Findings
 from manifests.model import Manifest
 
@@ -20,5 +20,6 @@ def check(manifest: Manifest, found: Findings, whole: bool = True) -> None:
     if whole:
         references.check(manifest, found)
         clashes.check(manifest, found)
+        desktop.check(manifest, found)
         formats.together(manifest, found)
         destinations.together(manifest, found)

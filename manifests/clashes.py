@@ -71,6 +71,8 @@ def _public(manifest: Manifest) -> Iterator[tuple[Path, int, str]]:
         yield ("ssh",), SSH_PORT, "sshd (`ssh`)"
     for index, port in enumerate(manifest.jupyter.also):
         yield ("jupyter", "also", index), port, "JupyterLab (`jupyter.also`)"
+    if manifest.desktop is not None:
+        yield ("desktop", "port"), manifest.desktop.port, "the desktop (`desktop.port`)"
     for name, service in manifest.services.items():
         if service.port is not None:
             yield ("services", name, "port"), service.port, f"the service `{name}`"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from manifests import desktop
 from manifests.addresses import hub_address
 from manifests.model import Conda, Manifest, ModelFile, ModelSet, Node, Service
 
@@ -86,10 +87,15 @@ def stages(manifest: Manifest) -> list[StageEntry]:
     return made
 
 
+def services(manifest: Manifest) -> dict[str, Service]:
+    """Every service: the manifest's own, the first of which is the app, and the desktop's, which nobody writes."""
+    return {**manifest.services, **desktop.services(manifest)}
+
+
 def service_needs(manifest: Manifest, name: str) -> list[Need]:
     """What a service waits for: what it names, its environment, its source, and (however they end) the kernels that
     add arguments to it."""
-    service = manifest.services[name]
+    service = services(manifest)[name]
     implied = [service.env] if service.env else []
     if (source := service_source(manifest, name)) is not None:
         implied.append(source)
@@ -116,7 +122,7 @@ def needs(manifest: Manifest, written: Sequence[str], implied: Sequence[str] = (
 
 def service_source(manifest: Manifest, service_id: str) -> str | None:
     """The source that a service runs in: its `cwd`'s, else the one with its own name."""
-    service: Service = manifest.services[service_id]
+    service: Service = services(manifest)[service_id]
     name = root(service.cwd) if service.cwd is not None else service_id
     return name if name in manifest.sources else None
 
@@ -140,7 +146,7 @@ def need(manifest: Manifest, text: str) -> list[Need]:
         or name in manifest.kernels
         or name in manifest.commands
         or (name.startswith("models:") and name.removeprefix("models:") in sets)
-        or (name.startswith("service:") and name.removeprefix("service:") in manifest.services)
+        or (name.startswith("service:") and name.removeprefix("service:") in services(manifest))
         or (name.endswith(":packages") and packages_stage(manifest, name.removesuffix(":packages")) is not None)
     )
     if not known:
@@ -159,7 +165,7 @@ def needable(manifest: Manifest) -> list[str]:
         *manifest.commands,
         *(["models", "models:required"] if sets else []),
         *(f"models:{name}" for name in sets),
-        *(f"service:{name}" for name in manifest.services),
+        *(f"service:{name}" for name in services(manifest)),
     ]
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from manifests import expand
+from manifests import desktop, expand
 from manifests.load import Loaded
 from manifests.model import Origin
 from manifests.problems import Place, Problem, Refused
@@ -159,6 +159,8 @@ def wanted(loaded: Loaded) -> Wanted:
         if env.conda is not None:
             url = expand.micromamba(env.conda)
             _want(programs, url, WantedFile(url, None, None, None, (env_name,)))
+    if (deb := desktop.package_url(manifest)) is not None:
+        _want(programs, deb, WantedFile(deb, None, None, None, (desktop.NAME,)))
     return Wanted(manifest.image.base, git, models, wheels, programs)
 
 

@@ -30,7 +30,9 @@ from manifests.values import (
     PackageName,
     Port,
     RelativePath,
+    Release,
     Requirement,
+    ScreenSize,
     Sha256,
     Size,
     Text,
@@ -436,6 +438,25 @@ class Portal(Section):
     """Largest request body; without it none is refused."""
 
 
+class Desktop(Section):
+    """A desktop in the browser, behind the portal: an X server with a window manager, for apps with windows."""
+
+    provider: Literal["tigervnc", "kasmvnc"] = "tigervnc"
+    """`tigervnc`: TigerVNC with noVNC, from the distribution. `kasmvnc`: KasmVNC, its own package from GitHub."""
+    size: ScreenSize = "1920x1080"
+    """Size of the screen until a browser fits it to its window."""
+    port: Port = 6080
+    """Public port."""
+    frame_rate: Annotated[Number, Field(ge=1, le=60)] = 30
+    """Most pictures per second and browser."""
+    quality: Annotated[Number, Field(ge=0, le=9)] = 7
+    """How sharp the pictures are: 0 needs the least of the link, 9 the most."""
+    version: Release | None = None
+    """With `kasmvnc`: which release of it; without it the one that Firstlight is tested with."""
+    distribution: Literal["bookworm", "trixie", "noble"] | None = None
+    """With `kasmvnc`: the base image's release of Debian or Ubuntu, where its name does not say so."""
+
+
 class RunPod(Section):
     """RunPod template."""
 
@@ -512,6 +533,8 @@ class Manifest(Section):
     workspace: RelativePath | None = None
     """Folder beside the manifest whose files are offered to the workspace: copied at the first start that has them,
     never over a user's file, and not again when the user has deleted them."""
+    desktop: Desktop | None = None
+    """A desktop in the browser; `desktop: {}` takes the defaults."""
     ssh: Flag = False
     """sshd on port 22, for the keys in `PUBLIC_KEY` (RunPod) or `SSH_PUBLIC_KEY` (Vast.ai): without one it does not
     start, and it never asks for a password."""

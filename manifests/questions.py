@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from manifests import gitrefs, hub, registry
+from manifests import gitrefs, hub, registry, releases
 from manifests.lock import Lock, LockedBase, LockedFile, Wanted, WantedFile, WantedGit, git_key
 from manifests.web import CannotResolve, Courtesy
 
@@ -46,9 +46,9 @@ def questions(
     for key, file in want.wheels.items():
         if f"wheel {key}" in asked:
             yield partial(_ask_file, "wheel", key, file, given.wheels[key], environ, courtesy)
-    for key in want.programs:
+    for key, file in want.programs.items():
         if f"program {key}" in asked:
-            yield partial(_ask_program, key, courtesy)
+            yield partial(_ask_file, "program", key, file, given.programs[key], environ, courtesy)
 
 
 def answers(asked: list[Question]) -> Iterator[Answer]:
@@ -101,7 +101,10 @@ def _ask_file(
 ) -> list[Answer]:
     item = f"{kind} {key}"
     try:
-        found = hub.metadata(file.url, given.revision or file.revision, environ, courtesy)
+        if kind == "program":
+            found = _program(file.url, environ, courtesy)
+        else:
+            found = hub.metadata(file.url, given.revision or file.revision, environ, courtesy)
         found = _agreed(given, found, file)
     except CannotResolve as reason:
         return [Answer(item, reason)]
@@ -109,13 +112,9 @@ def _ask_file(
     return [Answer(item, partial(_with_file, kind, key, found), ", ".join(words))]
 
 
-def _ask_program(url: str, courtesy: Courtesy) -> list[Answer]:
-    item = f"program {url}"
-    try:
-        found = hub.program(url, courtesy)
-    except CannotResolve as reason:
-        return [Answer(item, reason)]
-    return [Answer(item, partial(_with_file, "program", url, found), str(found.sha256))]
+def _program(url: str, environ: Mapping[str, str], courtesy: Courtesy) -> LockedFile:
+    """KasmVNC's package has no hash beside it, as micromamba has: GitHub says one."""
+    return releases.metadata(url, environ, courtesy) if url.endswith(".deb") else hub.program(url, courtesy)
 
 
 def _agreed(given: LockedFile, found: LockedFile, file: WantedFile) -> LockedFile:

@@ -86,6 +86,10 @@ def _need(manifest: Manifest, found: Findings, path: Path, text: str) -> None:
             return
         if name in found.names("services"):
             found.add(path, f"nothing called `{name}` can be needed", f"a service is `service:{name}`")
+        elif name.startswith("service:desktop") and found.written("desktop") is not None:
+            return  # the model has refused the desktop, and has said why
+        elif name == "service:desktop":
+            found.add(path, "there is no desktop to open windows on", "add `desktop: {}` to the manifest")
         elif name in found.names("models", "sets"):
             found.add(path, f"nothing called `{name}` can be needed", f"a set of models is `models:{name}`")
         else:
@@ -95,7 +99,8 @@ def _need(manifest: Manifest, found: Findings, path: Path, text: str) -> None:
 def circles(manifest: Manifest, found: Findings) -> None:
     """Every circle of needs: no parent, which can only add to them, takes one away."""
     graph = {stage.id: {need.id for need in stage.needs} for stage in expand.stages(manifest)}
-    graph |= {f"service:{n}": {need.id for need in expand.service_needs(manifest, n)} for n in manifest.services}
+    for name in expand.services(manifest):
+        graph[f"service:{name}"] = {need.id for need in expand.service_needs(manifest, name)}
     written: dict[tuple[str, str], Path] = {}
     for path, text in _needs(manifest):
         who = "nodes" if path[0] == "nodes" else f"service:{path[1]}" if path[0] == "services" else str(path[1])

@@ -20,6 +20,7 @@ MOST_NAME = 63
 """Characters of a name: as many as one part of a host name has."""
 MOST_REFERENCE = 255
 """Characters of an image reference, for Docker and registries."""
+LEAST_SCREEN, MOST_SCREEN = (320, 240), (7680, 4320)
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REFERENCE = rf"(?:[a-zA-Z0-9.-]+(?::[0-9]{{1,5}})?/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?"
 _PORT = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -42,6 +43,17 @@ def _for_editors(pattern: str, *kinds: str, most: int | None = None) -> WithJson
     """`kinds`: what else than text an editor takes it for: `true` is a name as well, and `7` one of an image."""
     bound = f"(?=.{{1,{most}}}$)" if most is not None else ""
     return WithJsonSchema({"type": ["string", *kinds], "pattern": f"^{bound}{pattern}$"})
+
+
+def _screen(value: str) -> str:
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", value)
+    if match is None:
+        raise ValueError(f"{brief(value)} is no screen size\nwrite it as `1920x1080`, in pixels")
+    width, height = int(match[1]), int(match[2])
+    if not (LEAST_SCREEN[0] <= width <= MOST_SCREEN[0] and LEAST_SCREEN[1] <= height <= MOST_SCREEN[1]):
+        least, most = ("x".join(map(str, size)) for size in (LEAST_SCREEN, MOST_SCREEN))
+        raise ValueError(f"no screen has {width}x{height} pixels\ngive something between `{least}` and `{most}`")
+    return f"{width}x{height}"
 
 
 def _requirement(value: str) -> str:
@@ -124,6 +136,8 @@ HubRepo = Annotated[
     str, _pattern(addresses.REPOSITORY, "Hugging Face repository", "write it as `owner/name`"), _TEXT_ALONE
 ]
 Requirement = Annotated[str, AfterValidator(_requirement)]
+ScreenSize = Annotated[str, AfterValidator(_screen), _for_editors(r"[0-9]{1,5}x[0-9]{1,5}")]
+Release = Annotated[str, _pattern(r"[0-9]+\.[0-9]+\.[0-9]+", "release", "write it as `1.4.0`"), _TEXT_ALONE]
 RelativePath = Annotated[str, AfterValidator(paths.below)]
 HttpUrl = Annotated[str, AfterValidator(addresses.url("https", "http")), _TEXT_ALONE]
 GitUrl = HttpUrl

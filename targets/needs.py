@@ -127,5 +127,5 @@ def _hundredths(arch: str) -> int:
 
 
 def _ports(manifest: Manifest) -> list[int]:
-    services = [service.port for service in manifest.services.values() if service.port is not None]
+    services = [service.port for service in expand.services(manifest).values() if service.port is not None]
     return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, *services, manifest.portal.port]))

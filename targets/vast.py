@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
-from manifests import clashes, offers
+from manifests import clashes, expand, offers
 from manifests.model import Manifest
 from manifests.trouble import Trouble
 from targets import needs
@@ -87,7 +87,7 @@ def portal(manifest: Manifest) -> str:
     All these ports answer by themselves, so both numbers are the same. Outside of its Jupyter mode Vast.ai drops what
     has `jupyter` in it."""
     entries = [(manifest.portal.port, "/", "Portal"), (manifest.jupyter.port, "/lab", "Lab")]
-    for name, service in manifest.services.items():
+    for name, service in expand.services(manifest).items():
         if service.port is not None:
             plain = not set(service.open) & set(":|\"'\\$`")
             entries.append((service.port, service.open if plain else "/", _label(service.title or name) or name))

@@ -11,7 +11,10 @@ import pytest
 
 from images import daemon, doctor
 from images.doctor import Finding
+from manifests import desktop, load, lock
+from manifests.lock import LockedFile
 from manifests.trouble import Trouble
+from tests.origin import Bytes, Origin
 
 
 def found(findings: list[Finding], subject: str) -> Finding:
@@ -155,3 +158,35 @@ def test_a_gpu_that_containers_cannot_use_is_found(bare: Path) -> None:
     )
     program(bare, "nvidia-ctk", "true")
     assert [(f.severity, f.message) for f in doctor.gpu()] == [("ok", "NVIDIA X, 570.1")]
+
+
+@pytest.fixture
+def kasm(monkeypatch: pytest.MonkeyPatch, origin: Origin) -> str:
+    """Address of a release of KasmVNC; one manifest wants it."""
+    monkeypatch.setattr(load, "names", lambda: ["demo", "visomaster-kasmvnc"])
+    monkeypatch.setattr(desktop, "RELEASES", f"{origin.url}/releases")
+    url = desktop.package_url(load.load("visomaster-kasmvnc").manifest)
+    assert url is not None
+    return url
+
+
+def test_a_package_that_cannot_be_had_or_is_not_pinned_is_found(kasm: str, origin: Origin) -> None:
+    unpinned, lost = doctor.kasmvnc()
+    assert unpinned == Finding(
+        "warning",
+        "KasmVNC",
+        "the lock of visomaster-kasmvnc does not know its package's SHA-256, and so it is not built",
+        "`./buildkit.py lock visomaster-kasmvnc` where GitHub can be reached",
+    )
+    assert lost.message == "its package cannot be had here (HTTP 404): visomaster-kasmvnc cannot be built"
+    assert lost.remedy == "`desktop: {provider: tigervnc}` needs nothing but the distribution"
+    origin.stop()
+    assert list(doctor.kasmvnc())[1].message.startswith("its package cannot be had here (127.0.0.1:")
+
+
+def test_a_package_that_is_pinned_and_there_is_fine(kasm: str, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = origin.plain(kasm.removeprefix(f"{origin.url}/"), Bytes(b"the package"))
+    assert file.url == kasm
+    known = lock.Lock(programs={kasm: LockedFile(sha256=file.sha256)})
+    monkeypatch.setattr(lock, "read", lambda loaded: known)
+    assert list(doctor.kasmvnc()) == [Finding("ok", "KasmVNC", "kasmvncserver_noble_1.4.0_amd64.deb")]

@@ -19,6 +19,7 @@ python: {envs: {app: {at: build}}}
 commands:
   baked: {run: 'id -un >"$FIRSTLIGHT_DISK/baked"', env: app, at: build}
   started: {run: 'id -un >"$FIRSTLIGHT_WORKSPACE/started"', needs: [baked]}
+desktop: {}
 services:
   box: {command: 'python3 -m http.server --bind 127.0.0.1 {port}', port: 8188, needs: [started]}
 """
@@ -49,6 +50,13 @@ def test_everything_becomes_ready_without_root(machine: Machine) -> None:
     inside = machine.run("ps", "-eo", "user:32=,args=").splitlines()
     assert len(rows) >= 5
     assert {line.split()[0] for line in inside} == {"maker"}, inside
+
+
+def test_the_desktop_is_the_user_s(machine: Machine) -> None:
+    machine.settled()
+    assert "current 1920 x 1080" in machine.run("xrandr")
+    answer = machine.get(6080, "/", headers=machine.bearer())
+    assert answer.status == 302 and answer.headers["Location"].startswith("vnc.html?")
 
 
 def test_what_was_baked_and_what_is_kept_belong_to_the_user(machine: Machine) -> None:
