@@ -12,7 +12,7 @@ import pytest
 
 from images import planning
 from init import portalconfig
-from manifests import load, lock
+from manifests import expand, load, lock
 from manifests.load import Loaded
 from manifests.problems import Refused
 from manifests.trouble import Trouble
@@ -62,7 +62,7 @@ def test_every_image_s_template_is_what_vast_takes(
     assert {external for _, external, _, _ in entries.values()} <= {int(port.partition(":")[0]) for port in ports}
     assert env["OPEN_BUTTON_PORT"] == str(loaded.manifest.portal.port) and env["OPEN_BUTTON_TOKEN"] == "1"
     assert entries["Portal"][1] == loaded.manifest.portal.port
-    titles = {service.title for service in loaded.manifest.services.values() if service.port}
+    titles = {service.title for service in expand.services(loaded.manifest).values() if service.port}
     assert set(entries) == {"Portal", "Lab", *titles}, "Vast.ai has dropped none of them"
     assert ("22:22" in ports) is loaded.manifest.ssh
 
