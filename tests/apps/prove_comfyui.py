@@ -78,6 +78,7 @@ def _drawn(page: Page, address: str) -> bool:
     try:
         page.goto(address)
         page.locator("canvas").first.wait_for(timeout=90_000)
+        page.locator(".p-progressspinner").wait_for(state="detached", timeout=90_000)
     except Error:
         return False
     return True
