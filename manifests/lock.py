@@ -55,7 +55,7 @@ class LockedFile:
 @dataclass(frozen=True)
 class Lock:
     """`git` goes by `URL#ref`, `models` by `URL@revision` (without `@…` outside Hugging Face), `wheels` and `programs`
-    (which make an environment, and which no package index has) by URL."""
+    (micromamba, KasmVNC's package: what an image runs and no index has) by URL."""
 
     __pydantic_config__ = _STRICT
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import docker as docker_sdk
 import pytest
+from playwright.sync_api import expect
 
 from tests.days import visomaster
 from tests.days.victims import kill
@@ -106,6 +107,7 @@ def test_it_reads_well_in_jupyterlab(machine: Machine) -> None:
         assert page.locator(".jp-OutputArea-output", has_text="What it means").count() >= 8
         assert page.locator('[data-mime-type="application/vnd.jupyter.error"], .jp-RenderedError').count() == 0
         page.locator(".jp-Notebook .jp-MarkdownOutput h1").scroll_into_view_if_needed()
+        expect(page.locator(".jp-Notebook .jp-OutputArea-output").first).to_be_in_viewport()
         photograph(page, "setup-guide")
 
 
