@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from manifests import load, lock
 from manifests.load import Loaded
 from manifests.trouble import Trouble
 from tests.images.registry import Registry
+from tests.waiting import until
 
 MADE = """
 manifest: 1
@@ -80,6 +82,8 @@ def test_what_is_built_twice_is_one_layer_where_the_builder_dates_files(
     found: dict[str, list[str]] = {dates: [], "--output=type=docker": []}
     for output, number in itertools.product(found, (1, 2)):
         archive = tmp_path / f"{len(output)}-{number}.tar"
+        second = int(time.time())
+        until(lambda second=second: int(time.time()) != second, what="another time that files could have")  # type: ignore[misc]
         changed = [f"{output},dest={archive}" if word == dates else word for word in argv]
         subprocess.run([*changed[:-1], "--no-cache", changed[-1]], check=True, capture_output=True)
         found[output].append(last_layer(archive))

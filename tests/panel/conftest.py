@@ -47,7 +47,8 @@ def scene(newest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sc
         yield found
 
 
-@pytest.fixture(scope="session")
+# Not longer than its tests: while Playwright is there, a thread has a running event loop.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, installed where it is missing."""
     if shutil.which("chromium") is None:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -91,18 +90,18 @@ class House:
 
     @contextmanager
     def running(self, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-        before = time.time()
+        former = self.runner()
         process = self.start(**environ)
         try:
-            until(lambda: self.fresh(before) or process.poll() is not None, what="a state of this runner")
+            until(lambda: self.runner() != former or process.poll() is not None, what="a state of this runner")
             yield process
         finally:
             stop(process)
 
-    def fresh(self, since: float) -> bool:
-        """Whether the state is of a runner that started after `since`: a former one left its own."""
+    def runner(self) -> float | None:
+        """When the runner started whose state this is; a former one leaves its own."""
         snapshot = self.snapshot()
-        return snapshot is not None and (snapshot.boot.runner_started or 0.0) >= since - 0.05
+        return None if snapshot is None else snapshot.boot.runner_started
 
     def snapshot(self) -> state.Snapshot | None:
         return state.read(self.paths.state)

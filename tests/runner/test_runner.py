@@ -202,7 +202,7 @@ def test_requests_that_cannot_be_done_say_why(tmp_path: Path) -> None:
         run = Path(house.paths.run)
         assert house.firstlight("retry", "zzz").stderr == "firstlight: no stage 'zzz'; there is long, next\n"
         for request, reason in [
-            ({"do": "dance"}, "unknown request 'dance'; there is retry, models.add"),
+            ({"do": "dance"}, "unknown request 'dance'; there is retry, start, models.add"),
             ({}, "unknown request"),
         ]:
             with pytest.raises(control.Refused, match=reason):
