@@ -98,7 +98,6 @@ def environment(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) ->
     env.pop("PYTHONHOME", None)
     env.setdefault("PYTHONUNBUFFERED", "1")
     if service.env is not None:
-        env.setdefault("PATH", os.defpath)
         env |= activation.variables(plan.paths.env(service.env), env)
     values = _values(plan, service)
     env |= {name: _fill(value, values) for name, value in service.environment.items()}
