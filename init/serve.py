@@ -69,8 +69,8 @@ def become(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) -> int:
     folder = directory(plan, service)
     env = environment(plan, service, environ)
     words = command(plan, service, _snapshot(plan))
-    if desktop.draws(service) and not desktop.there(env):
-        return _refuse(service.id, "the desktop has no screen to draw on", f"firstlight retry {desktop.SERVICE}")
+    if service.draws and not desktop.there(env):
+        return _refuse(service.id, "the desktop has no screen to draw on", "firstlight retry service:desktop")
     try:
         os.chdir(folder)
     except OSError as error:
