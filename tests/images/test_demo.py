@@ -38,9 +38,8 @@ def test_models_are_whole_and_stand_under_their_names(container: Machine) -> Non
 
 
 @pytest.fixture
-def held_back(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
+def held_back(gateway: str) -> Iterator[Origin]:
     """A hub of which nobody gets a byte of a model until its faults are cleared."""
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
         origin.fault("stall", server="cdn")
