@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import docker as docker_sdk
 import pytest
 
-from images import containers
 from tests.images.machine import Machine, started
 from tests.origin.demo import publish
 from tests.origin.server import Origin
@@ -58,7 +56,7 @@ def test_jupyterlab_opens_while_models_are_still_on_their_way(
         assert (lab.status, "JupyterLab" in lab.body) == (200, True)
         holding = machine.get(port, headers=machine.bearer() | page)
         assert (holding.status, 'data-page="holding"' in holding.body) == (503, True)
-        state = json.loads(containers.inside(machine.container, "firstlight", "status", "--json")[1])
+        state = machine.state()
         assert {stage["id"]: stage["state"] for stage in state["stages"]}["models:sketches"] == "running"
         assert {service["id"]: service["state"] for service in state["services"]}["lightbox"] == "waiting"
 
