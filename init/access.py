@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from init import address, tls
+from init import address, privacy, tls
 from init.paths import Paths
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def tokens(token: str, environ: Mapping[str, str]) -> list[str]:
 def ensure(paths: Paths, environ: Mapping[str, str]) -> str:
     """The token of this boot, left in `Paths.run`. A workspace that cannot be written costs only its permanence."""
     token = given(environ) or _kept(paths.state / "token")
-    _write(Path(paths.run, "token"), token, lasting=False)
+    privacy.write(Path(paths.run, "token"), f"{token}\n")
     return token
 
 
@@ -170,8 +170,7 @@ def _kept(path: Path) -> str:
     token = secrets.token_urlsafe(32)
     draft = path.with_name(f".token.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(draft, token)
+        privacy.write(draft, f"{token}\n", lasting=True)
         try:
             path.hardlink_to(draft)
         except FileExistsError:
@@ -190,17 +189,3 @@ def _kept(path: Path) -> str:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
     return token
-
-
-def _write(path: Path, token: str, *, lasting: bool = True) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        draft.unlink()
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(token + "\n")
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
-    draft.replace(path)

@@ -15,11 +15,13 @@ from typing import Any
 
 KEPT = Path(".firstlight", "activation.json")
 """Below the environment: `values` by variable, and `before`: folders that go before what the variable holds."""
+PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
+"""Where they are when nothing says so."""
 
 
 def variables(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """What the environment in `home` sets, on top of `environ`."""
-    kept = _kept(home)
+    kept, environ = _kept(home), {"PATH": PROGRAMS, **environ}
     before = {"PATH": str(home / "bin"), **kept.get("before", {})}
     values = kept["values"] if "values" in kept else {"VIRTUAL_ENV": str(home)}
     joined = {name: os.pathsep.join(filter(None, (first, environ.get(name)))) for name, first in before.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
 import subprocess
 import sys
@@ -11,6 +10,8 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from init import privacy
 
 DAYS = 3650
 MADE_WITHIN = 30.0
@@ -41,21 +42,11 @@ def pair(kept: Path, given: tuple[Path, Path], environ: Mapping[str, str]) -> by
             _say(f"  install openssl, or put a certificate at {given[0]} and its key at {given[1]}, and start again")
             return None
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write(kept, both)
+            privacy.write(kept, both)
         except OSError as error:
             _say(f"the certificate cannot be kept in {kept} ({_cause(error)}): the next start has another one")
     _say(f"HTTPS with a certificate of this machine's own, {kept}: browsers warn of it until you accept it")
     return both
-
-
-def write(path: Path, both: bytes) -> None:
-    """Put it there in one step, for the owner only. Raises OSError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as part:
-        part.write(both)
-    draft.replace(path)
 
 
 def _check(certificate: Path, key: Path | None = None) -> None:

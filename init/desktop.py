@@ -15,9 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from init.complaint import Complaint
-from init.plan import ServiceSpec
 
-SERVICE = "service:desktop"
 LOCKS = Path("/tmp")
 WITHIN = 30.0
 """Seconds in which a screen that was ended is there again."""
@@ -34,11 +32,11 @@ def main(argv: Sequence[str]) -> int:
     match list(argv):
         case ["screen", program, display, *words] if display[:1] == ":" and display[1:].isdigit():
             make_way(int(display[1:]))
-            return _become([program, display, *words], "install the X server that the manifest's `desktop` names")
+            return become([program, display, *words], "install the X server that the manifest's `desktop` names")
         case ["session"]:
             from init import address, windows
 
-            return _become(windows.session(address.plan()), "install openbox")
+            return become(windows.session(address.plan()), "install openbox")
         case ["welcome"]:
             from init import address, windows
 
@@ -83,11 +81,6 @@ def there(environ: Mapping[str, str], within: float = WITHIN, folder: Path = LOC
     return True
 
 
-def draws(service: ServiceSpec) -> bool:
-    """Whether a service opens windows on the desktop."""
-    return any(need.id == SERVICE for need in service.needs)
-
-
 def _socket(number: int | str, folder: Path) -> Path:
     return folder / ".X11-unix" / f"X{number}"
 
@@ -118,9 +111,10 @@ def _is_screen(pid: int, number: int) -> bool:
     return pid != os.getpid() and Path(os.fsdecode(words[0])).name.startswith("X") and f":{number}".encode() in words
 
 
-def _become(words: list[str], remedy: str) -> int:
+def become(words: list[str], remedy: str, who: str = "firstlight desktop") -> int:
+    """Does not return; 127: the program is not there."""
     try:
         os.execvp(words[0], words)
     except OSError as error:
-        print(f"firstlight desktop: {words[0]}: {error.strerror}\n  {remedy}", file=sys.stderr, flush=True)
+        print(f"{who}: {words[0]}: {error.strerror}\n  {remedy}", file=sys.stderr, flush=True)
         return 127

@@ -69,7 +69,7 @@ def headline(snapshot: Snapshot) -> Headline | None:
     held = [item for item in items if item.state == "waiting" and item.message.startswith(WAITS)]
     if not held or any(item.state in ("failed", "blocked") for item in items):
         return None
-    ended = sum(stage.state not in ("waiting",) for stage in snapshot.stages)
+    ended = sum(stage.state != "waiting" for stage in snapshot.stages)
     title = snapshot.services[0].title if snapshot.services else snapshot.title
     text = f"{title} waits for you: {ended} of {len(snapshot.stages)} steps done, begin the next one"
     return Headline(text, repair="firstlight start")

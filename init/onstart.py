@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import address, single
+from init import address, session, single
 from init.boot import LOG, poke
 from init.complaint import Complaint
 from init.paths import Paths, rescue
 
 UP_WITHIN = 60.0
 """Seconds to watch how it begins."""
-SESSION = ("HOME", "LOGNAME", "MAIL", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "TERM", "USER", "_")
+SESSION = session.OWN | {"PATH"}
 """What a session that came in by SSH has of its own."""
 
 

@@ -278,6 +278,11 @@ class ServiceSpec:
     ready: ReadySpec | None = None
     restarts: int = 3
 
+    @property
+    def draws(self) -> bool:
+        """Whether it opens windows on the desktop."""
+        return any(need.id == "service:desktop" for need in self.needs)
+
 
 @dataclass(frozen=True)
 class SelectSpec:
@@ -321,9 +326,8 @@ class Plan:
 
     @property
     def windows(self) -> list[ServiceSpec]:
-        """The services whose windows are on the desktop: they need it, and have no page of their own."""
-        apps = [s for s in self.services if s.port is None and not s.id.startswith("desktop")]
-        return [s for s in apps if self.desktop and any(need.id.startswith("service:desktop") for need in s.needs)]
+        """The services whose windows are on the desktop, and that have no page of their own."""
+        return [s for s in self.services if s.draws and s.port is None and not s.id.startswith("desktop")]
 
     def stage(self, stage_id: str) -> Stage:
         """The stage with this id; KeyError when there is none."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from init import address
 
 if TYPE_CHECKING:
-    from init.plan import Plan, ServiceSpec
+    from init.plan import Plan
 
 MOST = 64
 """Items that are read. An instance of Vast.ai has no more ports."""
@@ -157,7 +157,7 @@ def _named(name: str, uri: str, plan: Plan) -> Place | None:
         own |= {word: Place(name, "/vnc/") for word in ("vnc", "desktop", "kasmvnc", "novnc")}
     for service in plan.services:
         if service.port is not None and service is not desktop:
-            own |= {word.lower(): _page(name, service) for word in (service.id, service.title)}
+            own |= {word.lower(): Place(name, service.open, service.port) for word in (service.id, service.title)}
     for word in (uri.strip("/").lower(), name.lower()):
         if word in own:
             return own[word]
@@ -165,10 +165,6 @@ def _named(name: str, uri: str, plan: Plan) -> Place | None:
         raise Bad("this image has no desktop; leave the item out")
     known = ", ".join(sorted(own))
     raise Bad(f"nothing here has this address or name, only {known}; for another port write `localhost:8080:18080:/:N`")
-
-
-def _page(name: str, service: ServiceSpec) -> Place:
-    return Place(name, service.open, service.port)
 
 
 def _taken(plan: Plan) -> dict[int, str]:

@@ -69,8 +69,8 @@ def become(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) -> int:
     folder = directory(plan, service)
     env = environment(plan, service, environ)
     words = command(plan, service, _snapshot(plan))
-    if desktop.draws(service) and not desktop.there(env):
-        return _refuse(service.id, "the desktop has no screen to draw on", f"firstlight retry {desktop.SERVICE}")
+    if service.draws and not desktop.there(env):
+        return _refuse(service.id, "the desktop has no screen to draw on", "firstlight retry service:desktop")
     try:
         os.chdir(folder)
     except OSError as error:
@@ -98,7 +98,6 @@ def environment(plan: Plan, service: ServiceSpec, environ: Mapping[str, str]) ->
     env.pop("PYTHONHOME", None)
     env.setdefault("PYTHONUNBUFFERED", "1")
     if service.env is not None:
-        env.setdefault("PATH", os.defpath)
         env |= activation.variables(plan.paths.env(service.env), env)
     values = _values(plan, service)
     env |= {name: _fill(value, values) for name, value in service.environment.items()}

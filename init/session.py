@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from init import access
+from init import access, privacy
 from init.paths import Paths
 
 KEYS = ("PUBLIC_KEY", "SSH_PUBLIC_KEY")
@@ -42,13 +42,4 @@ def script(environ: Mapping[str, str]) -> str:
 
 def write(paths: Paths, environ: Mapping[str, str]) -> None:
     """Raises OSError."""
-    private(Path(paths.run, FILE), script(environ))
-
-
-def private(path: Path, text: str) -> None:
-    """Put a file into place that nobody else may read. Raises OSError."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    draft.write_text(text, encoding="utf-8", errors="surrogateescape")
-    draft.replace(path)
+    privacy.write(Path(paths.run, FILE), script(environ))

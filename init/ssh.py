@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from init import session
+from init import privacy, session
 from init.complaint import Complaint
 from init.paths import Paths
 
@@ -90,7 +90,7 @@ def serve(paths: Paths, environ: Mapping[str, str]) -> list[str]:
             ("authorized_keys", "\n".join(keys(environ)) + "\n"),
             ("sshd_config", config(folder, environ)),
         ):
-            session.private(folder / name, text)
+            privacy.write(folder / name, text)
         if not (folder / "host_key").exists():
             make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "firstlight", "-f", str(folder / "host_key")]
             subprocess.run(make, check=True, capture_output=True, stdin=subprocess.DEVNULL)

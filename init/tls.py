@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from init import privacy
 from init.paths import Paths
 
 GIVEN = (Path("/etc/instance.crt"), Path("/etc/instance.key"))
@@ -42,4 +43,4 @@ def ensure(paths: Paths, environ: Mapping[str, str], given: tuple[Path, Path] = 
     from init import certificate
 
     if pair := certificate.pair(paths.state / NAME, given, environ):
-        certificate.write(file(paths), pair)
+        privacy.write(file(paths), pair)

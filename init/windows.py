@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
@@ -66,7 +64,7 @@ def menu(plan: Plan) -> str:
         ("How far the set-up is", [*TERMINAL, "-T", "Set-up", "-e", "sh", "-c", f"{FOLLOW}; read -r _"]),
     ]
     entries = [_item(label, words) for label, words in items]
-    apps = [service for service in plan.services if desktop.draws(service) and not service.id.startswith("desktop-")]
+    apps = [service for service in plan.services if service.draws and not service.id.startswith("desktop-")]
     entries += ["<separator/>"] if apps else []
     entries += [_item(f"Start {app.title} again", ["firstlight", "retry", f"service:{app.id}"]) for app in apps]
     entries += ["<separator/>", '<menu id="client-list-combined-menu"/>']
@@ -87,11 +85,7 @@ def welcome(plan: Plan) -> int:
     if not at_work:
         return 0
     words = [*TERMINAL, "-T", "Set-up", "-e", "sh", "-c", FOLLOW]
-    try:
-        os.execvp(words[0], words)
-    except OSError as error:
-        print(f"firstlight desktop welcome: {words[0]}: {error.strerror}\n  install xterm", file=sys.stderr)
-        return 127
+    return desktop.become(words, "install xterm", "firstlight desktop welcome")
 
 
 def _item(label: str, words: list[str]) -> str:

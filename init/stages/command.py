@@ -26,9 +26,7 @@ def run(context: Context) -> Outcome:
     env = {f"FIRSTLIGHT_{name.upper()}": place for name, place in places.items()}
     env |= {name: _filled(value, places) for name, value in spec.environment.items()}
     if spec.env is not None:
-        env |= activation.variables(
-            paths.env(spec.env), {"PATH": "/usr/local/bin:/usr/bin:/bin", **context.environ, **env}
-        )
+        env |= activation.variables(paths.env(spec.env), {**context.environ, **env})
     words = spec.run if shell else [_filled(word, places) for word in spec.run]
     said: list[str] = []
 

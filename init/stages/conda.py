@@ -167,7 +167,7 @@ def _activate(context: Context, home: Path) -> None:
         before["LD_LIBRARY_PATH"] = str(libraries)
     activation.keep(home, values, before)
     shell, files = "bash" if Path("/bin/bash").exists() else "sh", [notes / "before.json", notes / "after.json"]
-    given = activation.variables(home, {"PATH": "/usr/local/bin:/usr/bin:/bin", **context.environ})
+    given = activation.variables(home, context.environ)
     context.run([shell, "-c", _ACTIVATE, shell, *files], env=given)
     old, new = (json.loads(file.read_text(encoding="utf-8")) for file in files)
     for file in files:

@@ -62,32 +62,27 @@ def checked(name: str) -> str:
     return str(path)
 
 
-def settle(incoming: Edition, at: Path, known: set[str]) -> tuple[str, Path | None]:
+def settle(incoming: Edition, at: Path, known: set[str]) -> str:
     """Put `incoming` at `at`, or beside it where the user has changed what is there. `known` are digests of the
-    editions that were put there before, and grows.
-
-    Gives what to say of it, and where the incoming one lies when that is not `at`. Raises OSError.
+    editions that were put there before, and grows. Gives what to say of it. Raises OSError.
     """
     if not os.path.lexists(at):
         _write(at, incoming.content)
         known.add(incoming.digest)
-        return "", None
+        return ""
     mine = _read(at)
     if mine is not None and mine.digest == incoming.digest:
         known.add(incoming.digest)
-        return "", None
+        return ""
     if mine is not None and mine.digest in known:
         _write(at, incoming.content)
         known.add(incoming.digest)
-        return "brought up to date", None
+        return "brought up to date"
     if incoming.digest in known:
-        return f"your {at.name} has changes of yours and stays as it is; nothing newer has come", None
+        return f"your {at.name} has changes of yours and stays as it is; nothing newer has come"
     beside = _beside(incoming, at, known)
     known.add(f"beside {incoming.digest}")
-    return (
-        f"your {at.name} has changes of yours and stays as it is; the newer one lies beside it, {beside.name}",
-        beside,
-    )
+    return f"your {at.name} has changes of yours and stays as it is; the newer one lies beside it, {beside.name}"
 
 
 def _beside(incoming: Edition, at: Path, known: set[str]) -> Path:

@@ -133,7 +133,7 @@ class Environment:
 
     def activated(self) -> dict[str, str]:
         """Variables that make it the environment of a program."""
-        return activation.variables(self.path, {"PATH": "/usr/local/bin:/usr/bin:/bin", **self.context.environ})
+        return activation.variables(self.path, self.context.environ)
 
     def install(self, requirements: Iterable[str], *words: str | Path) -> None:
         """Install in one resolution, under what is frozen. Raises StageFailed."""

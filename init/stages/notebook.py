@@ -11,10 +11,11 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from init.children import started
 from init.failure import StageFailed
+from init.fetch.trouble import bare
 from init.plan import NotebookSpec
 from init.stages import edition
 from init.stages.context import Context, Outcome
@@ -43,32 +44,32 @@ def run(context: Context) -> Outcome:
     workspace = Path(context.plan.paths.workspace)
     workspace.mkdir(parents=True, exist_ok=True)
     own = workspace / PurePosixPath(spec.file).name
+
+    def refused(reason: str, hint: str) -> StageFailed:
+        return StageFailed(
+            f"{reason}; {_baked(context, spec, own)}",
+            hint=hint,
+            retry=False,
+            result={"without": f"a newer {own.name}"},
+        )
+
     try:
         path = edition.checked(context.environ.get(NAME, "").strip() or spec.path or own.name)
         url = _address(context.environ.get(REPOSITORY, "").strip() or spec.git)
-    except NoNotebook as refused:
-        raise StageFailed(
-            f"{refused}; {_baked(context, spec, own)}",
-            hint=f"correct {NAME} or {REPOSITORY}",
-            retry=False,
-            result={"without": f"a newer {own.name}"},
-        ) from None
+    except NoNotebook as error:
+        raise refused(str(error), f"correct {NAME} or {REPOSITORY}") from None
     if url is None:
         if path != own.name:
             remark = _baked(context, spec, own)
             return Outcome(message=f"{NAME} is {path}, and there is no repository to take it from; {remark}")
         return Outcome(message=_baked(context, spec, own), made=[own])
     at = workspace / PurePosixPath(path).name
-    where = _public(url)
+    where = bare(url)
     try:
         incoming, commit = _fetch(context, url, spec.ref or "HEAD", path)
-    except NoNotebook as refused:
-        raise StageFailed(
-            f"{path} of {where} cannot be used: {refused}; {_baked(context, spec, own)}",
-            hint=f"correct it in the repository, or {NAME}",
-            retry=False,
-            result={"without": f"a newer {own.name}"},
-        ) from None
+    except NoNotebook as error:
+        reason = f"{path} of {where} cannot be used: {error}"
+        raise refused(reason, f"correct it in the repository, or {NAME}") from None
     except StageFailed as failure:
         if context.cancel.is_set():
             raise
@@ -101,7 +102,7 @@ def _settled(context: Context, incoming: Edition, at: Path) -> str:
         known = {str(item) for item in kept.get(at.name, [])}
     except (OSError, ValueError, AttributeError):
         kept, known = {}, set()
-    said, _ = edition.settle(incoming, at, known)
+    said = edition.settle(incoming, at, known)
     memory.parent.mkdir(parents=True, exist_ok=True)
     part = memory.with_name(f"{memory.name}.new")
     part.write_text(json.dumps({**kept, at.name: sorted(known)}, indent=1) + "\n")
@@ -118,17 +119,11 @@ def _address(url: str | None) -> str | None:
     except ValueError:
         raise NoNotebook(f"{REPOSITORY} is no address of a repository; it begins with https://") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
-        raise NoNotebook(f"{_public(url)!r} is no address of a repository; it begins with https://")
+        raise NoNotebook(f"{bare(url)!r} is no address of a repository; it begins with https://")
     if "@" in parts.netloc:
         # Every user of the machine sees what git is called with.
-        raise NoNotebook(f"the address of {_public(url)} holds a password: take a repository that needs none")
+        raise NoNotebook(f"the address of {bare(url)} holds a password: take a repository that needs none")
     return url
-
-
-def _public(url: str) -> str:
-    """The address without what opens it."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _fetch(context: Context, url: str, ref: str, path: str) -> tuple[Edition, str]:
@@ -138,14 +133,14 @@ def _fetch(context: Context, url: str, ref: str, path: str) -> tuple[Edition, st
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     git = Git(context, folder)
-    context.report(message=f"looking for a newer notebook at {_public(url)}")
+    context.report(message=f"looking for a newer notebook at {bare(url)}")
     try:
         commit = _commit(git, url, ref)
         if not git("--literal-pathspecs", "ls-tree", "--name-only", commit, "--", path):
             raise NoNotebook("the repository has no such file")
         git("--literal-pathspecs", "checkout", "--quiet", commit, "--", path)
     except GitFailed as failure:
-        raise explained(failure, _public(url), ref) from None
+        raise explained(failure, bare(url), ref) from None
     file = folder / path
     if file.is_symlink() or not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
         raise NoNotebook("it is no plain file")

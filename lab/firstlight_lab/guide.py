@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import runner, tools
-from .cell import Machine, Screen, Words, ended, follow, guarded, part, tell
-from .outline import ENDED, outline
+from .cell import Machine, Screen, Words, ended, follow, guarded, items, part, tell
+from .outline import ENDED, outline, size
 
 GO_ON = "Nothing. Go on with the next cell."
 
@@ -118,7 +118,7 @@ def models() -> None:
         files = sum(int((_result(item).get("models") or {}).get("files") or 0) for item in found)
         total = sum(int(item.get("bytes_total") or 0) for item in found)
         so = f"{len(found)} set{'s' * (len(found) != 1)} of models: {files} files"
-        so += f", {tools.size(total)}" if total else ""
+        so += f", {size(total)}" if total else ""
         unknown = [path for item in found for path in (_result(item).get("models") or {}).get("unverified") or []]
         means = "Every file has the size and the SHA-256 that it should have."
         if unknown:
@@ -157,7 +157,7 @@ def services() -> None:
 
     def work(screen: Screen) -> None:
         reading = Machine().look()
-        ids = [str(item["id"]) for item in Machine().items() if str(item["id"]).startswith("service:")]
+        ids = [str(item["id"]) for item in items(reading) if str(item["id"]).startswith("service:")]
         programs, said = tools.programs()
         down = [name for name, state in programs if state in ("FATAL", "BACKOFF", "EXITED", "UNKNOWN")]
         text = ", ".join(f"{name} {state.lower()}" for name, state in programs) or said
@@ -253,9 +253,9 @@ def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
 
     def work(screen: Screen) -> None:
         machine = Machine()
-        items = machine.items()
-        ids = [str(item["id"]) for item in items if chosen(item)]
-        changed = [item for item in items if item["id"] in ids and item.get("state") in ENDED and stale(item)]
+        before = machine.items()
+        ids = [str(item["id"]) for item in before if chosen(item)]
+        changed = [item for item in before if item["id"] in ids and item.get("state") in ENDED and stale(item)]
         for item in changed:
             machine.ask("retry", stage=item["id"])
         if ids:
@@ -263,7 +263,7 @@ def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
         found = follow(machine, ids, screen)
         if found is not None:
             words = ended(found, fine(found))
-            runs = [str(item["id"]) for item in items if item.get("state") == "ready"]
+            runs = [str(item["id"]) for item in before if item.get("state") == "ready"]
             if changed and runs and words.tone == "done":
                 again = " and ".join(f"`!firstlight retry {one}`" for one in runs)
                 words = words._replace(do=f"What runs was started before this change: {again} starts it again.")

@@ -9,10 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .outline import size
-
-__all__ = ["cuda", "firstlight", "gpu", "programs", "size"]
-
 WITHIN = 120.0
 """Seconds: the first import of torch reads gigabytes."""
 QUERY = "name,driver_version,memory.total,memory.used,utilization.gpu"

@@ -95,8 +95,8 @@ def test_visomaster_itself_shows_its_window(docker: docker_sdk.DockerClient, tmp
     assert commit is not None
     checkout(tmp_path / "visomaster", commit)
     (tmp_path / "visomaster" / "on_processor.py").write_text(PROCESSOR)
-    for parent in ("_lab.yaml", "_gpu-lab.yaml", "visomaster.yaml"):
-        shutil.copy(FOLDER / parent, tmp_path)
+    shutil.copy(FOLDER / "visomaster.yaml", tmp_path)
+    shutil.copytree(FOLDER / "visomaster", tmp_path / "visomaster", dirs_exist_ok=True)
     path = tmp_path / "visomaster-try.yaml"
     path.write_text(MANIFEST.format(packages=json.dumps(packages()), icons=ICONS))
     loaded = load.load(str(path))

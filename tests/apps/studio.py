@@ -175,8 +175,7 @@ def studio(
             remotes.commit(name, {path: wants.get(body.strip(), body) for path, body in files.items()})
         place = folder / "manifests"
         place.mkdir()
-        for parent in ("_lab.yaml", "_gpu-runtime.yaml", "_gpu-lab.yaml", "comfyui-wan22.yaml"):
-            shutil.copy(FOLDER / parent, place)
+        shutil.copy(FOLDER / "comfyui-wan22.yaml", place)
         shutil.copytree(FOLDER / "probes", place / "probes")
         (place / "comfyui-try.yaml").write_text(text)
         root = folder / "root"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker as docker_sdk
 import pytest
 
 from images import engine
@@ -17,12 +16,6 @@ from tests.root import ext2, mounted, tmpfs
 VOLUME = 600_000_000
 """Bytes of the volume."""
 TOKEN = "hf_" + "a1B2" * 8
-
-
-@pytest.fixture
-def gateway(docker: docker_sdk.DockerClient) -> str:
-    """Where containers reach this machine."""
-    return str(docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
 
 
 @pytest.fixture
@@ -47,10 +40,9 @@ def plain(tmp_path: Path, as_root: tuple[str, ...]) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def house(docker: docker_sdk.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[visomaster.House]:
+def house(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[visomaster.House]:
     """A hub, git remotes and a manifest of VisoMaster's shape."""
-    place = str(docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
-    with Origin(hosts=(place, place)) as origin:
+    with Origin(hosts=(gateway, gateway)) as origin:
         yield visomaster.house(tmp_path_factory.mktemp("visomaster"), origin)
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.days import visomaster
 from tests.days.victims import kill
-from tests.days.visomaster import House, cells, stage, state
+from tests.days.visomaster import House, cells, stage
 from tests.images.machine import Machine, started
 from tests.panel.browsers import chromium
 from tests.panel.conftest import photograph
@@ -47,7 +47,7 @@ def models_asked(house: House) -> int:
 
 def whole(machine: Machine) -> None:
     """Everything is set up, and the app runs."""
-    told = state(machine)
+    told = machine.state()
     assert {one["id"]: one["state"] for one in told["stages"]} == dict.fromkeys(
         [one["id"] for one in told["stages"]], "done"
     )
@@ -57,7 +57,7 @@ def whole(machine: Machine) -> None:
 def test_a_guided_start_waits_even_for_a_killed_runner(machine: Machine, house: House) -> None:
     for _ in range(2):
         until(lambda: stage(machine, "guide")["state"] == "done", within=60, what="the guide is there")
-        told = state(machine)
+        told = machine.state()
         waiting = {one["id"]: one["message"] for one in told["stages"] if one["id"] != "guide"}
         for key, message in waiting.items():
             assert message == f"waits for you: run its cell in {visomaster.GUIDE}, or `firstlight start {key}`"
@@ -80,12 +80,12 @@ def test_from_top_to_bottom_it_sets_everything_up(machine: Machine) -> None:
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
 def test_again_and_in_any_order_it_does_nothing_twice(machine: Machine, house: House, seed: int | None) -> None:
-    before, asked = state(machine), len(house.origin.log)
+    before, asked = machine.state(), len(house.origin.log)
     said = cells(machine, seed=seed)
     assert list(said) != list(CALLS) or seed is None
     for call, words in CALLS.items():
         assert words in said[call], (call, said[call])
-    after = state(machine)
+    after = machine.state()
     assert [one["started"] for one in after["stages"]] == [one["started"] for one in before["stages"]]
     assert after["services"][0]["started"] == before["services"][0]["started"]
     assert len(house.origin.log) == asked
@@ -157,7 +157,7 @@ def test_what_the_user_uploads_is_used_or_passed_over_with_the_reason(machine: M
     said = cells(machine, only="guide.requirements")["guide.requirements()"]
     assert "your requirements.txt is not used: the packages asked for do not fit together:" in said
     assert "the image's own list is installed" in said
-    assert state(machine)["headline"]["text"].startswith("VisoMaster runs without your requirements.txt: ")
+    assert machine.state()["headline"]["text"].startswith("VisoMaster runs without your requirements.txt: ")
 
 
 def test_in_a_random_order_with_a_download_that_fails_its_own_cell_repairs_it(
@@ -175,5 +175,5 @@ def test_in_a_random_order_with_a_download_that_fails_its_own_cell_repairs_it(
         house.origin.clear()
         said = cells(machine, only="guide.repair")
         assert "What is so: Repaired: models:core." in said["guide.repair()"]
-        until(lambda: state(machine)["services"][0]["state"] == "ready", within=60, what="the app")
+        until(lambda: machine.state()["services"][0]["state"] == "ready", within=60, what="the app")
         whole(machine)

@@ -36,8 +36,7 @@ FIRST = 40 * MB
 
 
 @pytest.fixture
-def origin(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+def origin(gateway: str) -> Iterator[Origin]:
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
         origin.limit(RATE)

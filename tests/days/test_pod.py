@@ -68,10 +68,12 @@ def begun(machine: Machine, told: dict[str, Any]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def volume(
-    docker: docker_sdk.DockerClient, built: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    docker: docker_sdk.DockerClient,
+    built: Callable[[str], str],
+    gateway: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Volume]:
     """Two pods have been on it: the second one came while the first one fetched."""
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as hub:
         publish(hub)
         hub.limit(RATE)

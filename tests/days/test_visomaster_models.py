@@ -7,7 +7,7 @@ from pathlib import Path
 import docker as docker_sdk
 import pytest
 
-from tests.days.visomaster import House, stage, state
+from tests.days.visomaster import House, stage
 from tests.images.machine import started
 from tests.waiting import until
 
@@ -72,4 +72,4 @@ def test_a_wrong_one_is_fetched_again_or_named_with_what_it_means(
         origin.clear()
         machine.run("firstlight", "retry", "models:swappers")
         until(lambda: stage(machine, "models:swappers")["state"] == "done", within=60, what="the set is whole")
-        until(lambda: state(machine)["phase"] == "ready", within=30, what="ready")
+        until(lambda: machine.state()["phase"] == "ready", within=30, what="ready")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images import containers
 from manifests import load
 from manifests.load import Loaded
 from tests.images.machine import Machine
@@ -140,13 +139,6 @@ def cells(machine: Machine, *, seed: int | None = None, only: str = "", keep: bo
     return found
 
 
-def state(machine: Machine) -> dict[str, Any]:
-    """As the runner says now."""
-    _, said = containers.inside(machine.container, "firstlight", "status", "--json")
-    data: dict[str, Any] = json.loads(said) if said.startswith("{") else {"stages": [], "services": []}
-    return data
-
-
 def stage(machine: Machine, id: str) -> dict[str, Any]:
-    found: dict[str, Any] = next((one for one in state(machine)["stages"] if one["id"] == id), {"state": ""})
+    found: dict[str, Any] = next((one for one in machine.state()["stages"] if one["id"] == id), {"state": ""})
     return found

@@ -109,19 +109,24 @@ class Machine:
         assert code == 0, f"{argv} ended with {code}: {output}"
         return output
 
+    def state(self) -> dict[str, Any]:
+        """As the runner says now; nothing is in it before there is one."""
+        # Exit code 1 says that something failed; what it prints is the state all the same.
+        _, said = containers.inside(self.container, "firstlight", "status", "--json")
+        none = {"phase": "", "stages": [], "services": []}
+        return dict(json.loads(said)) if said.startswith("{") else none
+
     def settled(self, within: float = 240) -> dict[str, Any]:
         """The runner's state once every stage has ended and no service is on its way; `within` in seconds."""
 
-        def state() -> dict[str, Any] | None:
-            # Exit code 1 says that something failed; what it prints is the state all the same.
-            _, said = containers.inside(self.container, "firstlight", "status", "--json")
-            data: dict[str, Any] = json.loads(said) if said.startswith("{") else {"stages": []}
+        def found() -> dict[str, Any] | None:
+            data = self.state()
             over = all(stage["state"] in ENDED for stage in data["stages"])
-            up = all(service["state"] in ("ready", "failed", "stopped") for service in data.get("services", []))
+            up = all(service["state"] in ("ready", "failed", "stopped") for service in data["services"])
             # What a change means for the whole is told right after it.
             return data if data["stages"] and over and up and data["phase"] != "starting" else None
 
-        return until(state, within=within, every=0.5, what="every stage has ended") or {}
+        return until(found, within=within, every=0.5, what="every stage has ended") or {}
 
     def said(self) -> str:
         """What `docker logs` shows."""

@@ -114,12 +114,17 @@ def built(request: pytest.FixtureRequest) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def hub(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
+def gateway(docker: docker_sdk.DockerClient) -> str:
+    """Where containers reach this machine."""
+    return str(docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+
+
+@pytest.fixture(scope="session")
+def hub(gateway: str) -> Iterator[Origin]:
     """A model hub that containers reach, with the demo's files."""
     from tests.origin.demo import publish
     from tests.origin.server import Origin
 
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
         yield origin

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from images import containers
 from tests.images.machine import Machine
 from tests.waiting import until
 
@@ -95,12 +94,7 @@ def test_supervisor_keeps_the_first_three_alive(container: Machine) -> None:
 
 
 def test_init_runs_and_tells(container: Machine) -> None:
-    def phase() -> str:
-        # Exit code 1 says that something failed, as it may where a package index is out of reach.
-        _, said = containers.inside(container.container, "firstlight", "status", "--json")
-        return str(json.loads(said)["phase"]) if said.startswith("{") else ""
-
-    assert until(phase, within=30) in ("starting", "ready", "degraded", "failed")
+    assert until(lambda: container.state()["phase"], within=30) in ("starting", "ready", "degraded", "failed")
 
 
 def test_the_container_is_healthy(container: Machine) -> None:

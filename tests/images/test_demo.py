@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import docker as docker_sdk
 import pytest
 
-from images import containers
 from tests.images.machine import Machine, started
 from tests.origin.demo import publish
 from tests.origin.server import Origin
@@ -38,9 +36,8 @@ def test_models_are_whole_and_stand_under_their_names(container: Machine) -> Non
 
 
 @pytest.fixture
-def held_back(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
+def held_back(gateway: str) -> Iterator[Origin]:
     """A hub of which nobody gets a byte of a model until its faults are cleared."""
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
         origin.fault("stall", server="cdn")
@@ -59,7 +56,7 @@ def test_jupyterlab_opens_while_models_are_still_on_their_way(
         assert (lab.status, "JupyterLab" in lab.body) == (200, True)
         holding = machine.get(port, headers=machine.bearer() | page)
         assert (holding.status, 'data-page="holding"' in holding.body) == (503, True)
-        state = json.loads(containers.inside(machine.container, "firstlight", "status", "--json")[1])
+        state = machine.state()
         assert {stage["id"]: stage["state"] for stage in state["stages"]}["models:sketches"] == "running"
         assert {service["id"]: service["state"] for service in state["services"]}["lightbox"] == "waiting"
 

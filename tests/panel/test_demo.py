@@ -33,9 +33,8 @@ STAGES = [
 
 
 @pytest.fixture
-def own_hub(docker: docker_sdk.DockerClient) -> Iterator[Origin]:
+def own_hub(gateway: str) -> Iterator[Origin]:
     """The demo's hub, slow; for one of the paintings it wants a licence accepted."""
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as origin:
         publish(origin)
         origin.limit(4e6)

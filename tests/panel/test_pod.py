@@ -69,10 +69,12 @@ class Pod:
 
 @pytest.fixture(scope="module")
 def pod(
-    docker: docker_sdk.DockerClient, built: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    docker: docker_sdk.DockerClient,
+    built: Callable[[str], str],
+    gateway: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pod]:
     """Models are held back until a test says otherwise."""
-    gateway = docker.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
     with Origin(hosts=(gateway, gateway)) as hub:
         publish(hub)
         hub.fault("stall", server="cdn")

@@ -84,7 +84,7 @@ def test_one_item(item: str, place: Place, forwards: dict[int, int]) -> None:
     assert (settled.problems, settled.places, settled.forwards) == ([], [place], forwards)
 
 
-def test_the_briefs_form() -> None:
+def test_the_json_form() -> None:
     settled = read(json.dumps(BRIEF))
     assert settled.problems == []
     assert settled.places == [Place("VNC", "/vnc/"), Place("Jupyter", "/lab", lab=True), Place("Logs", "/logs/")]

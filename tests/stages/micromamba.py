@@ -54,8 +54,7 @@ def main() -> int:
 
 
 def _address(channel: str) -> str:
-    alias = os.environ.get("MAMBA_CHANNEL_ALIAS", "https://conda.anaconda.org")
-    return channel if "://" in channel else f"{alias.rstrip('/')}/{channel}"
+    return channel if "://" in channel else f"{os.environ['MAMBA_CHANNEL_ALIAS'].rstrip('/')}/{channel}"
 
 
 def _packages(address: str) -> list[Record]:

@@ -14,7 +14,6 @@ from images import planning
 from init import portalconfig
 from manifests import expand, load, lock
 from manifests.load import Loaded
-from manifests.problems import Refused
 from manifests.trouble import Trouble
 from targets import deploying, needs, vast
 from tests.targets import console
@@ -231,22 +230,6 @@ def test_what_a_machine_must_be(tmp_path: Path) -> None:
     }
     newer = manifest(tmp_path, python={"envs": {"app": {"packages": ["torch==2.11.0+cu128"]}}})
     assert "compute_cap" not in said(newer)["extra_filters"] and "gpu_ram" not in said(newer)["extra_filters"]
-
-
-@pytest.mark.parametrize(
-    ("filters", "told"),
-    [
-        ({"gpu_rams": ">= 24"}, "Vast.ai's offers have no field `gpu_rams`"),
-        ({"gpu_ram": "plenty"}, "'plenty' is no condition"),
-        ({"gpu_name": "[RTX_4090]"}, "'[RTX_4090]' is no condition"),
-        ({"num_gpus": ">= "}, "'>= ' is no condition"),
-    ],
-)
-def test_a_filter_that_is_none_is_refused_with_its_place(tmp_path: Path, filters: dict[str, str], told: str) -> None:
-    with pytest.raises(Refused) as caught:
-        manifest(tmp_path, deploy={"vast": {"filters": filters}})
-    (problem,) = caught.value.problems
-    assert problem.text == told and problem.place is not None and problem.hint
 
 
 @pytest.mark.parametrize(
