@@ -81,7 +81,6 @@ def start(
         values = {"SSL_CERT_FILE": dockerfile.BUNDLE, "REQUESTS_CA_BUNDLE": dockerfile.BUNDLE} | values
     options: dict[str, Any] = {
         "name": name,
-        "environment": values,
         "mounts": mounts,
         "labels": {LABEL: manifest.name},
         "shm_size": "2g",
@@ -95,6 +94,9 @@ def start(
         # Between the choice of a port and Docker's taking it, anybody may take it.
         chosen = hostports.choose(ports(loaded), refused, port_offset)
         options["ports"] = {f"{port}/tcp": (HOST, here) for port, here in chosen.items()}
+        # As Vast.ai says it: the links of the portal and of the panel lead there.
+        moved = {f"VAST_TCP_PORT_{port}": str(here) for port, here in chosen.items() if here != port}
+        options["environment"] = {**moved, **values}
         try:
             return _started(client, image, options)
         except APIError as error:

@@ -130,6 +130,10 @@ def _vast(item: str, plan: Plan, environ: Mapping[str, str], forwards: dict[int,
         return None
     if "jupyter" in name.lower() or external in (plan.jupyter.port, *plan.jupyter.also):
         return Place(name, path if path.startswith("/lab") else "/lab", lab=True)
+    if plan.desktop is not None and external == plan.desktop.port:
+        # The portal has it below a path of its own already: on one port, with one login.
+        inside = re.sub(r"^/vnc(?=/|$)", "", path)
+        return Place(name, "/vnc/" if inside in ("", "/", plan.desktop.open) else f"/vnc{inside}")
     own = {service.port: service for service in plan.services if service.port is not None}
     if external in own:
         return Place(name, own[external].open if path == "/" else path, external)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from init import consequences, process
+from init.graph import SERVICE
 from init.plan import Plan, ServiceSpec
 from init.programs import NoProgram, NoSupervisor, NotStarted, Program, Programs
 from init.readiness import Answer, probe
@@ -178,7 +179,9 @@ class Watcher:
             consequence=consequences.of_service(self._spec.title),
             repair=f"firstlight retry service:{self._spec.id}",
         )
-        self._say("failed", f"{message}; see `firstlight logs {self._spec.id}`")
+        # A stage of the same name, as a source has often, has the plain name.
+        kind = SERVICE if any(stage.id == self._spec.id for stage in self._plan.stages) else ""
+        self._say("failed", f"{message}; see `firstlight logs {kind}{self._spec.id}`")
 
     def _last_words(self, program: Program) -> str:
         words = (last_words(program.log) if program.log else "") or program.reason

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from init import bootid, graph
-from init.plan import ModelsSpec, Plan, Resource
+from init.plan import ModelsSpec, Plan, Resource, ServiceSpec
 from init.state import Phase, ServiceState, Snapshot, StageState
 
 
@@ -18,13 +18,7 @@ def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
         if isinstance(stage.spec, ModelsSpec) and all(file.size is not None for file in stage.spec.files):
             state.bytes_done, state.bytes_total = 0, sum(file.size or 0 for file in stage.spec.files)
     services = [
-        ServiceState(
-            s.id,
-            s.title,
-            [need.id for need in s.needs],
-            url=f":{s.port}{re.split('[?#]', s.open)[0]}" if s.port is not None else None,
-            port=s.port,
-        )
+        ServiceState(s.id, s.title, [need.id for need in s.needs], url=_page(plan, s), port=s.port)
         for s in plan.services
     ]
     return Snapshot(
@@ -35,6 +29,12 @@ def snapshot(plan: Plan, environ: Mapping[str, str]) -> Snapshot:
         stages=stages,
         services=services,
     )
+
+
+def _page(plan: Plan, service: ServiceSpec) -> str | None:
+    """Where a browser finds it: its own page, or the desktop that its window is on."""
+    shown = plan.desktop if service in plan.windows else service
+    return f":{shown.port}{re.split('[?#]', shown.open)[0]}" if shown and shown.port is not None else None
 
 
 def judge(snapshot: Snapshot) -> Phase:

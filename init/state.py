@@ -58,7 +58,7 @@ class ServiceState:
     needs: list[str]
     state: ServiceStatus = "waiting"
     url: str | None = None
-    """Path with port as `:8188/`, for views to complete with the host."""
+    """Path with port as `:8188/`, for views to complete with the host; of the desktop where its window is there."""
     port: int | None = None
     started: float | None = None
     ready_at: float | None = None

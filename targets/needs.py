@@ -83,6 +83,12 @@ def listed(shares: list[Share]) -> str:
     return ", ".join(f"{share.what} {share.size}" for share in shares)
 
 
+def account(given: int | None, shares: list[Share]) -> str:
+    """Where a size comes from: derived from its shares, or `given` by the manifest."""
+    told = listed(shares)
+    return told if given is None else f"as the manifest says, instead of {total(shares)}: {told}"
+
+
 def drivers(release: str) -> list[str]:
     """CUDA releases, as drivers report them, that run what was built for this one."""
     return [version for version in VERSIONS if _numbers(version) >= _numbers(release)]

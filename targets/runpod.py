@@ -67,14 +67,14 @@ def template(manifest: Manifest, wanted: Needs, image: str) -> dict[str, Any]:
 
 def summary(manifest: Manifest, wanted: Needs, body: Mapping[str, Any]) -> list[str]:
     """What the template means, a line each."""
-    volume = body["mounts"]["persistent"]
+    own, volume = manifest.deploy.runpod, body["mounts"]["persistent"]
     return [
-        f"  disk     {body['disk']} GB: {needs.listed(wanted.disk)}",
-        f"  volume   {volume['size']} GB at {volume['path']}: {needs.listed(wanted.volume)}",
+        f"  disk     {body['disk']} GB: {needs.account(own.disk, wanted.disk)}",
+        f"  volume   {volume['size']} GB at {volume['path']}: {needs.account(own.volume, wanted.volume)}",
         f"  ports    {', '.join(body['ports'])}",
         *(
             f"  secret   {name} from RunPod's secret {secret}: make it in the console first"
-            for name, secret in manifest.deploy.runpod.secrets.items()
+            for name, secret in own.secrets.items()
         ),
     ]
 

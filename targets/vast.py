@@ -153,7 +153,7 @@ def filters(manifest: Manifest, wanted: Needs, disk: int, ports: int) -> dict[st
 
 def summary(manifest: Manifest, wanted: Needs, body: Mapping[str, Any]) -> list[str]:
     """What the template means, a line each."""
-    shares = needs.listed([*wanted.disk, *wanted.volume])
+    shares = needs.account(manifest.deploy.vast.disk, [*wanted.disk, *wanted.volume])
     searched = [
         f"{field} {operator} {str(value).lower() if isinstance(value, bool) else value}"
         for field, bounds in body["extra_filters"].items()

@@ -136,15 +136,15 @@ def launch() -> None:
     """Start the app, with all that it needs."""
 
     def fine(found: list[dict[str, Any]]) -> Words:
-        pages = [str(item.get("title")) for item in found if item.get("url")]
-        windows = [str(item.get("title")) for item in found if not item.get("url")]
-        ways = (
-            [f"{' and '.join(pages)}: open it from the panel on the right or from the portal's page."] if pages else []
-        )
-        ways += [f"{' and '.join(windows)}: its window is on the desktop, the portal's VNC link."] if windows else []
-        names = ", ".join(str(item.get("title")) for item in found)
+        apps = [item for item in found if not str(item.get("id")).startswith("service:desktop")] or found
+        pages = [str(item.get("title")) for item in apps if item.get("port")]
+        windows = [str(item.get("title")) for item in apps if item.get("url") and not item.get("port")]
+        where = "from the panel on the right or from the portal's page."
+        ways = [f"{' and '.join(pages)}: open it {where}"] if pages else []
+        ways += [f"{' and '.join(windows)}: its window is on the desktop; open that {where}"] if windows else []
+        names = ", ".join(str(item.get("title")) for item in apps)
         return Words(
-            f"{names or 'Nothing'} {'runs' if len(found) == 1 else 'run'}." if found else "This image runs no app.",
+            f"{names or 'Nothing'} {'runs' if len(apps) == 1 else 'run'}." if found else "This image runs no app.",
             "It is kept running: if it ends, it is started again.",
             " ".join(ways),
         )
@@ -163,7 +163,7 @@ def services() -> None:
         text = ", ".join(f"{name} {state.lower()}" for name, state in programs) or said
         if down:
             means, tone = f"{', '.join(down)} does not run.", "failed"
-            do = f"`!firstlight logs {down[0]}` tells why; `guide.repair()` starts it again."
+            do = f"`!firstlight logs service:{down[0]}` tells why; `guide.repair()` starts it again."
         else:
             means, do, tone = "All that should run does; STOPPED is what has not been started yet.", "Nothing.", "done"
         tell(screen, Words(f"{text}.", means if programs else "", do if programs else "", tone), part(reading, ids))

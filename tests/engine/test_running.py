@@ -147,6 +147,20 @@ def test_of_two_that_ask_for_the_same_ports_one_is_told(small: str, loaded: Load
     )
 
 
+def test_a_container_is_told_which_of_its_ports_have_another_number_here(
+    docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: Path
+) -> None:
+    offset = free_port() - containers.ports(loaded)[0]
+    name = f"firstlight-test-moved-{secrets.token_hex(3)}"
+    container = containers.start(loaded, small, client=docker, volume=str(tmp_path), name=name, port_offset=offset)
+    try:
+        _, said = containers.inside(container, "env")
+        told = dict(line.split("=", 1) for line in said.splitlines() if line.startswith("VAST_TCP_PORT_"))
+        assert told == {f"VAST_TCP_PORT_{port}": str(port + offset) for port in containers.ports(loaded)}
+    finally:
+        container.remove(force=True)
+
+
 def test_what_docker_says_of_a_port_that_was_lost() -> None:
     said = "driver failed …: Bind for 127.0.0.1:8888 failed: port is already allocated"
     assert hostports.lost(said, [8888, 1111]) == {8888}

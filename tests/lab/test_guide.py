@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from firstlight_lab import guide, tools
 
 from init.plan import Code, GitSpec, InsteadSpec, Stage
+from tests.ports import free_port
 from tests.runner.support import House, command, service, stop, supervised
 from tests.waiting import until
 
@@ -34,6 +37,20 @@ def cell(capsys: pytest.CaptureFixture[str]) -> Iterator[Cell]:
         return said[said.rfind("What is so: ") :]
 
     yield run
+
+
+@contextmanager
+def screen(display: str) -> Iterator[None]:
+    """Something that answers where this display does."""
+    place = Path("/tmp/.X11-unix", f"X{display.removeprefix(':')}")
+    place.parent.mkdir(exist_ok=True)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(place))
+            server.listen()
+            yield
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def source(house: House, *uploads: str) -> Stage:
@@ -86,6 +103,26 @@ def test_what_failed_is_said_and_repaired(house: House, cell: Cell) -> None:
         assert cell(guide.repair).startswith("What is so: Repaired: shaky.\n")
         assert cell(guide.launch).startswith("What is so: App runs.\n")
         assert cell(guide.repair).startswith("What is so: Nothing has failed.\n")
+
+
+def test_an_app_with_a_window_is_found_on_the_desktop(house: House, cell: Cell) -> None:
+    display, sleep = f":{20_000 + os.getpid()}", ["sleep", "600"]
+    drawn = {"environment": {"DISPLAY": display}}
+    house.services = [
+        service("painter", sleep, "service:desktop", **drawn),
+        service("desktop-web", sleep, "service:desktop", **drawn, port=free_port(), listen=free_port()),
+        service("desktop", sleep),
+        service("desktop-session", sleep, "service:desktop", **drawn),
+    ]
+    house.write()
+    with screen(display), supervised(house, runner=True):
+        house.until_phase("ready")
+        port = house.service("desktop-web").port
+        assert house.service("painter").url == house.service("desktop-web").url == f":{port}/"
+        assert house.service("desktop").url is None and house.service("desktop-session").url is None
+        said = cell(guide.launch)
+        assert said.startswith("What is so: Painter runs.\n"), said
+        assert "What to do: Painter: its window is on the desktop; open that from the panel on the right" in said
 
 
 def test_whoever_stops_watching_stops_nothing(house: House, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,10 @@ def given(answer: HTTPResponse) -> dict[str, Morsel[str]]:
     ("service", "environ", "found"),
     [
         ({"id": "a", "port": 8188, "url": ":8188/ui"}, {"VAST_TCP_PORT_8188": "41234"}, {"a": ":41234/ui"}),
+        ({"id": "a", "port": 8188, "url": ":8188/"}, {"VAST_TCP_PORT_8188": "41234", "RUNPOD_POD_ID": "x"}, {}),
         ({"id": "a", "port": 8188, "url": ":8188/"}, {}, {}),
         ({"id": "a", "port": 8188, "url": ":8188/"}, {"VAST_TCP_PORT_8188": "x@evil"}, {}),
+        ({"id": "a", "port": None, "url": ":6080/"}, {"VAST_TCP_PORT_6080": "41235"}, {"a": ":41235/"}),
         ({"id": "a", "port": None, "url": None}, {"VAST_TCP_PORT_None": "1"}, {}),
         ({"id": "a", "port": 8188, "url": "https://x"}, {"VAST_TCP_PORT_8188": "1"}, {}),
     ],

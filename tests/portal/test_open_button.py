@@ -26,7 +26,7 @@ from tests.waiting import until
 
 BUTTON, LAB = "the-button's token", "jupyterlab's own token"
 WITHIN = 60_000
-PORTAL, OTHER, TAKEN = free_port(), free_port(), free_port()
+PORTAL, OTHER, TAKEN, DESKTOP = free_port(), free_port(), free_port(), free_port()
 CONFIG = "|".join(
     [
         f"localhost:{PORTAL}:11111:/:Instance Portal",
@@ -34,15 +34,14 @@ CONFIG = "|".join(
         f"localhost:{OTHER}:{TAKEN}:/ui?a=1:Tensorboard",
         "localhost:8384:18384:/:Syncthing",
         "localhost:7002:17002:/:<img src=x onerror=document.title='caught'>",
+        f"localhost:{DESKTOP}:{DESKTOP}:/:Desktop",
     ]
 )
 
 
 def services() -> list[ServiceSpec]:
     screen = ServiceSpec("desktop", "Screen", ["true"], [])
-    web = ServiceSpec(
-        "desktop-web", "Desktop", ["true"], [Need("service:desktop")], port=free_port(), listen=free_port()
-    )
+    web = ServiceSpec("desktop-web", "Desktop", ["true"], [Need("service:desktop")], port=DESKTOP, listen=free_port())
     return [screen, web, ServiceSpec("visomaster", "VisoMaster", ["true"], [Need("service:desktop"), Need("models")])]
 
 
@@ -153,6 +152,9 @@ def test_the_open_button_lands_inside(stack: Stack, page: Page) -> None:
     assert answer == "hello /websockify"
     page.goto(here)
     page.get_by_text("Logs").click()
+    page.set_viewport_size({"width": 820, "height": 420})
+    expect(page.get_by_text("portal.log")).to_be_visible()
+    photograph(page, "portal-logs")
     page.get_by_text("portal.log").click()
     expect(page.locator("body")).to_contain_text("PORTAL_CONFIG, item 4")
 

@@ -75,6 +75,19 @@ def test_a_service_starts_when_its_needs_hold_and_is_looked_after(tmp_path: Path
         until(lambda: house.service("app").state == "ready" and pid_of(house, "app") not in (0, second))
 
 
+def test_the_log_of_a_service_that_is_called_as_a_stage_is(tmp_path: Path) -> None:
+    house = House(tmp_path, [command("app", "echo of the stage")])
+    words = ["sh", "-c", "echo 'ImportError: no module named torch' >&2; exit 1"]
+    house.services[:] = [service("app", words, "app", restarts=0)]
+    house.write()
+    with supervised(house, runner=True):
+        house.until({"app": "done", "service:app": "failed"})
+        message = house.service("app").message
+        assert message.endswith("see `firstlight logs service:app`"), message
+        said = house.firstlight("logs", "service:app").stdout
+        assert "ImportError" in said and "of the stage" not in said
+
+
 def test_an_app_that_dies_at_once(tmp_path: Path) -> None:
     house = House(tmp_path)
     words = ["sh", "-c", "test -e fixed && exec sleep 300; echo 'ImportError: no module named torch' >&2; exit 1"]

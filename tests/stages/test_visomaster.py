@@ -154,6 +154,20 @@ def test_what_the_code_brings_along_survives_the_link_to_the_workspace(bench: Be
     assert (bench.root / "workspace/visomaster/tensorrt-engines/sm89.engine").exists()
 
 
+def test_the_last_workspace_of_uploaded_code_is_left_alone(bench: Bench) -> None:
+    command, at = planned("visomaster-fusion").stage("last-workspace").spec, bench.paths.source("visomaster")
+    assert isinstance(command, CommandSpec)
+    own = write(bench.root / "workspace/VisoMaster", {"last_workspace.json": "the user's"})
+    at.parent.mkdir(parents=True)
+    at.symlink_to(own)
+    bench.run(command, "last-workspace")
+    assert (own / "last_workspace.json").read_text() == "the user's"
+    at.unlink()
+    at.mkdir()
+    bench.run(command, "last-workspace")
+    assert (at / "last_workspace.json").readlink() == bench.root / "workspace/visomaster/last_workspace.json"
+
+
 @pytest.mark.parametrize("name", [*IMAGES, "visomaster-conda"])
 def test_the_image_holds_what_the_app_calls_and_no_compiler(name: str) -> None:
     manifest = load.load(name).manifest

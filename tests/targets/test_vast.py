@@ -96,7 +96,9 @@ def test_it_is_made_once_then_changed_then_left_alone(
     before = platform.templates[0]["hash_id"]
     loaded = manifest(tmp_path, deploy={"vast": {"disk": "70GB", "env": {"MODEL_SETS": "none"}}})
     assert deploy(loaded, platform) == 0
-    told = capsys.readouterr().out.partition("template 100 differs\n")[2].splitlines()
+    out = capsys.readouterr().out
+    assert "  disk     70 GB, fixed once rented: as the manifest says, instead of 30: logs, caches" in out
+    told = out.partition("template 100 differs\n")[2].splitlines()
     assert [line.partition(":")[0] for line in told] == [
         *("  - env", "  + env", "  - extra_filters", "  + extra_filters"),
         *("  - recommended_disk_space", "  + recommended_disk_space", "done"),
