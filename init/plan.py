@@ -18,6 +18,9 @@ from init.paths import Paths
 
 SCHEMA = "firstlight.plan/1"
 
+DESKTOP = ("desktop", "desktop-session", "desktop-web")
+"""Services of the desktop itself: no manifest's own is called so."""
+
 Kind = Literal["gpu", "python", "git", "nodes", "kernel", "models", "command", "notebook"]
 Resource = Literal["cpu", "net", "disk"]
 
@@ -322,12 +325,12 @@ class Plan:
     @property
     def desktop(self) -> ServiceSpec | None:
         """The service that shows the desktop in a browser; None where there is no desktop."""
-        return next((s for s in self.services if s.id.startswith("desktop") and s.port is not None), None)
+        return next((s for s in self.services if s.id in DESKTOP and s.port is not None), None)
 
     @property
     def windows(self) -> list[ServiceSpec]:
         """The services whose windows are on the desktop, and that have no page of their own."""
-        return [s for s in self.services if s.draws and s.port is None and not s.id.startswith("desktop")]
+        return [s for s in self.services if s.draws and s.port is None and s.id not in DESKTOP]
 
     def stage(self, stage_id: str) -> Stage:
         """The stage with this id; KeyError when there is none."""

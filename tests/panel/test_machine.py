@@ -20,7 +20,7 @@ from tests.panel.scene import ROOT, Scene, start
 @pytest.fixture(scope="module")
 def gpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The front end of what GPU images add, as JUPYTER_PATH finds it."""
-    (pinned,) = re.findall(r"jupyterlab-nvdashboard==[\d.]+", (ROOT / "manifests" / "_gpu-lab.yaml").read_text())
+    (pinned,) = re.findall(r"jupyterlab-nvdashboard==[\d.]+", (ROOT / "manifests" / "_gpu-runtime.yaml").read_text())
     folder = tmp_path_factory.mktemp("gpu")
     install = [ground.find_uv(os.environ), "pip", "install", "--no-config", "--quiet", "--no-deps", "--target"]
     environ = {**os.environ, "UV_NATIVE_TLS": "1"}
