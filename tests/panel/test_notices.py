@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from init.state import Boot, Headline
 from tests.panel.scene import WITHIN, Panel, Scene, settle, start
@@ -37,9 +37,19 @@ def reload(scene: Scene, page: Page, **changes: Any) -> None:
         expect(Panel(page).status).to_have_text(text)
 
 
+def _notes_closed(request: Request) -> bool:
+    """Whether JupyterLab keeps a layout whose right side is closed."""
+    if "/api/workspaces" not in request.url or request.method == "GET":
+        return False
+    layout = (request.post_data_json or {}).get("data", {}).get("layout-restorer:data", {})
+    return bool(layout.get("right", {}).get("collapsed"))
+
+
 def test_who_closes_it_is_left_alone_until_the_next_boot(scene: Scene, page: Page) -> None:
     panel = scene.open(page)
-    panel.sign.click()
+    # JupyterLab notes its layout a moment later, and finds it there after the reload.
+    with page.expect_request(_notes_closed, timeout=WITHIN):
+        panel.sign.click()
     expect(panel.body).to_be_hidden()
     reload(scene, page)
     expect(panel.body).to_be_hidden()
