@@ -140,7 +140,8 @@ def test_whoever_stops_watching_stops_nothing(house: House, cell: Cell, monkeypa
         house.until({"slow": "done"})
 
 
-def test_without_a_runner_it_says_so(house: House, cell: Cell) -> None:
+def test_without_a_runner_it_says_so(house: House, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstlight_lab.cell.SILENT_FOR", 2.0)
     said = cell(guide.environment)
     assert said.startswith("What is so: Nothing was started here yet: ") or "The runner does not run" in said
     process = house.start()
