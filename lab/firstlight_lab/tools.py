@@ -12,6 +12,10 @@ from pathlib import Path
 WITHIN = 120.0
 """Seconds: the first import of torch reads gigabytes."""
 QUERY = "name,driver_version,memory.total,memory.used,utilization.gpu"
+CONDA = ("cuda-runtime", "cudnn")
+"""Packages from conda that bring CUDA and cuDNN; each notes itself as `conda-meta/NAME-VERSION-BUILD.json`."""
+ACTIVATED = '[ ! -r "$0/bin/activate" ] || . "$0/bin/activate"; exec "$1" -c "$2"'
+"""As services run there: packages from conda are found by what their activation sets."""
 PROBE = """
 import importlib.metadata, json
 found = {}
@@ -73,7 +77,7 @@ def cuda(env: Path) -> tuple[str, bool]:
     python = env / "bin" / "python"
     if not python.exists():
         return f"{env.name}: the environment is not there.", False
-    code, text = _run([str(python), "-c", PROBE])
+    code, text = _run(["sh", "-c", ACTIVATED, str(env), str(python), PROBE])
     last = next((line for line in reversed(text.splitlines()) if line.startswith("{")), "")
     if code != 0 or not last:
         return f"{env.name}: its Python does not answer: {text.strip()[-200:]}.", False
@@ -83,6 +87,7 @@ def cuda(env: Path) -> tuple[str, bool]:
         for name in ("torch", "onnxruntime-gpu", "tensorrt", "nvidia-cudnn-cu12")
         if name in found
     ]
+    words += [file.stem.rpartition("-")[0] for name in CONDA for file in env.glob(f"conda-meta/{name}-[0-9]*.json")]
     if "cuda" in found:
         words.append(f"made for CUDA {found['cuda'] or 'no GPU'}, cuDNN {found['cudnn'] or 'none'}")
     if found.get("torch_error"):

@@ -210,11 +210,14 @@ def test_cuda_as_the_packages_see_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (packages / f"{name}.py").write_text(text.replace("{usable}", str(usable)))
     (tmp_path / "app" / "bin").mkdir(parents=True)
     python = tmp_path / "app" / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec /usr/bin/env python3 "$@"\n')
+    python.write_text('#!/bin/sh\nPYTHONPATH=$FOUND exec /usr/bin/env python3 "$@"\n')
     python.chmod(0o755)
+    (python.parent / "activate").write_text(f"export FOUND={packages}\n")
+    (tmp_path / "app" / "conda-meta").mkdir()
+    (tmp_path / "app" / "conda-meta" / "cudnn-9.1.0-h0_1.json").write_text("{}")
     text, found = tools.cuda(tmp_path / "app")
     assert found is usable
-    assert "torch 2.4.1+cu124, onnxruntime-gpu 1.20.0, made for CUDA 12.4, cuDNN 90100" in text
+    assert "torch 2.4.1+cu124, onnxruntime-gpu 1.20.0, cudnn-9.1.0, made for CUDA 12.4, cuDNN 90100" in text
     assert "onnxruntime for the processor stands in the way of the one for the GPU" in text
     assert text.endswith(f"a GPU is {'reached' if usable else 'not reached'}.")
     python.write_text("#!/bin/sh\necho broken >&2; exit 1\n")
