@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from manifests.load import Loaded
-from manifests.lock import Lock, LockedFile, parse
+from manifests.lock import Lock, LockedFile, read_from
 
 
 def inherited(loaded: Loaded) -> Lock:
     """What the locks beside the parents know, the nearest parent first. Raises Refused like `read`."""
     found = Lock()
     for parent in reversed([path for path in loaded.chain if path != loaded.path]):
-        path = parent.with_name(f"{parent.stem}.lock.json")
-        if path.is_file():
-            found = filled(found, parse(path.read_text(encoding="utf-8"), path, loaded))
+        found = filled(found, read_from(parent.with_name(f"{parent.stem}.lock.json"), loaded))
     return found
 
 

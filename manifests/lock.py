@@ -198,14 +198,18 @@ def text(lock: Lock) -> str:
 
 def read(loaded: Loaded) -> Lock:
     """The lock of a manifest, empty when there is none. Raises Refused when it cannot be understood."""
-    path = path_of(loaded)
+    return read_from(path_of(loaded), loaded)
+
+
+def read_from(path: Path, loaded: Loaded) -> Lock:
+    """The lock in `path`, that of `loaded` or of a parent; empty when there is none. Raises Refused."""
     try:
         written = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Lock()
     except (OSError, UnicodeDecodeError) as error:
         _refuse(Place(path, 1, 1, 2), f"the lock cannot be read ({error})", _again(path, loaded))
-    return parse(written, path, loaded)
+    return _parse(written, path, loaded)
 
 
 def write(lock: Lock, loaded: Loaded) -> Path:
@@ -221,8 +225,7 @@ def write(lock: Lock, loaded: Loaded) -> Path:
     return path
 
 
-def parse(written: str, path: Path, loaded: Loaded) -> Lock:
-    """The lock that stands in `path`. Raises Refused."""
+def _parse(written: str, path: Path, loaded: Loaded) -> Lock:
     for number, line in enumerate(written.split("\n"), 1):
         if line.startswith("<<<<<<< "):
             hint = f"keep either side as a whole, then run `{loaded.verb('lock')}`"

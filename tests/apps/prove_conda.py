@@ -42,7 +42,6 @@ def test_it_does_what_the_one_in_its_place_does(micromamba: Path) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif("FIRSTLIGHT_MICROMAMBA" in os.environ, reason="a machine that does not reach conda's channels")
 def test_the_channels_have_what_visomaster_asks_for(micromamba: Path, tmp_path: Path) -> None:
     assert isinstance(SPEC, PythonSpec) and SPEC.conda is not None
     words: list[str | Path] = [

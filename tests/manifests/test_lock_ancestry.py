@@ -47,6 +47,13 @@ def test_a_broken_lock_of_a_parent_is_refused_with_its_place(tmp_path: Path) -> 
         inherited(loaded)
 
 
+def test_a_lock_of_a_parent_that_is_no_text_is_refused_too(tmp_path: Path) -> None:
+    loaded = family(tmp_path, Lock())
+    (tmp_path / "parent.lock.json").write_bytes(b"\xff")
+    with pytest.raises(Refused, match=r"parent.lock.json:1:1: error: the lock cannot be read"):
+        inherited(loaded)
+
+
 @pytest.mark.parametrize(
     ("own", "theirs", "whole"),
     [

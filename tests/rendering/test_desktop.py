@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from images import dockerfile, render
-from init.plan import Plan
+from init.plan import DESKTOP, Plan
 from init.plan import load as read
 from manifests import desktop, load, lock
 from manifests.lock import LockedFile
@@ -97,6 +97,10 @@ def test_what_opens_windows_knows_where(tmp_path: Path) -> None:
     assert shown == {"desktop": None, "desktop-session": ":20", "desktop-web": ":20", "app": ":20"}
     ready = next(one.ready for one in plan.services if one.id == "desktop")
     assert ready is not None and ready.file == "/tmp/.X11-unix/X20"
+
+
+def test_the_runner_knows_the_desktop_s_services_by_their_names() -> None:
+    assert set(DESKTOP) == {desktop.NAME, desktop.SESSION, desktop.WEB}
 
 
 def dockerfile_of(folder: Path, known: LockedFile | None = None, **content: object) -> str:
