@@ -18,7 +18,7 @@ import docker
 from rich.console import Console
 from rich.text import Text
 
-from images import daemon
+from images import daemon, dockerfile
 from manifests import desktop, load, lock, web
 from manifests.problems import Refused
 from manifests.trouble import Trouble
@@ -168,19 +168,22 @@ def suite() -> Iterator[Finding]:
     yield _program("tini", ["tini", "--version"], tests, "warning", SUITE)
 
 
-def kasmvnc() -> Iterator[Finding]:
-    """The package of each image whose desktop is KasmVNC's: pinned, and to be had."""
-    wanted: dict[str, list[str]] = {}
+def pins() -> Iterator[Finding]:
+    """Images that would run a program unseen, and so are not built."""
     for name in load.names():
         with suppress(Refused):
             loaded = load.load(name)
-            url = desktop.package_url(loaded.manifest)
-            if url is None:
-                continue
-            wanted.setdefault(url, []).append(name)
-            if lock.read(loaded).file(url).sha256 is None:
-                said = f"the lock of {name} does not know its package's SHA-256, and so it is not built"
-                yield Finding("warning", "KasmVNC", said, f"`{loaded.verb('lock')}` where GitHub can be reached")
+            for problem in dockerfile.unpinned(loaded, lock.read(loaded)):
+                yield Finding("warning", name, f"{problem.text}, and so it is not built", problem.hint or "")
+
+
+def kasmvnc() -> Iterator[Finding]:
+    """The package of each image whose desktop is KasmVNC's is to be had."""
+    wanted: dict[str, list[str]] = {}
+    for name in load.names():
+        with suppress(Refused):
+            if (url := desktop.package_url(load.load(name).manifest)) is not None:
+                wanted.setdefault(url, []).append(name)
     for url, names in wanted.items():
         try:
             status = web.ask(url, method="HEAD", timeout=5).status
@@ -240,6 +243,7 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
     logins,
     local_programs,
     suite,
+    pins,
     kasmvnc,
     ca_bundle,
     gpu,

@@ -14,9 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from images.layout import Layout
 from init.paths import Paths
+from manifests import desktop
+
+if TYPE_CHECKING:
+    from manifests.model import Manifest
 
 REPO = Path(__file__).resolve().parents[1]
 PROGRAMS = {"aria2c": "aria2", "caddy": "caddy", "git": "git", "setpriv": "util-linux", "chrt": "util-linux"}
@@ -30,15 +35,24 @@ class GroundError(Exception):
     """It cannot run here. The text says why and what to do."""
 
 
-def missing_programs(environ: Mapping[str, str]) -> list[str]:
-    return [name for name in PROGRAMS if shutil.which(name, path=environ.get("PATH", os.defpath)) is None]
+def missing_programs(environ: Mapping[str, str], manifest: Manifest) -> dict[str, str]:
+    """What `manifest` needs of this host and does not find there: its package, or where that is, by name or path."""
+    path = environ.get("PATH", os.defpath)
+
+    def there(name: str) -> bool:
+        return Path(name).exists() if name.startswith("/") else shutil.which(name, path=path) is not None
+
+    wanted = PROGRAMS | desktop.programs(manifest)
+    return {name: package for name, package in wanted.items() if not there(name)}
 
 
-def install_command(programs: list[str]) -> str:
-    """What to type on Debian and Ubuntu to get `programs`."""
-    packages = " ".join(sorted({PROGRAMS[name] for name in programs}))
+def install_commands(missing: Mapping[str, str]) -> list[str]:
+    """What to do on Debian and Ubuntu to get `missing`, line by line."""
+    addresses = sorted({package for package in missing.values() if "://" in package})
+    packages = " ".join(sorted(set(missing.values()) - set(addresses)))
     sudo = "" if os.geteuid() == 0 else "sudo "
-    return f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {packages}"
+    install = f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {packages}"
+    return [*([install] if packages else []), *(f"install the package {address}" for address in addresses)]
 
 
 def requirements() -> str:

@@ -52,9 +52,10 @@ def run_local(
 
 
 def _claimed(loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str, str], follow: bool) -> int:
-    if missing := ground.missing_programs(environ):
+    if missing := ground.missing_programs(environ, loaded.manifest):
         print(f"run --local: not installed here: {', '.join(missing)}", file=sys.stderr)
-        print(f"  {ground.install_command(missing)}", file=sys.stderr)
+        for line in ground.install_commands(missing):
+            print(f"  {line}", file=sys.stderr)
         return 1
     try:
         with _signals(), ground.claim(Path(root).expanduser().resolve()) as place:

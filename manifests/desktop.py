@@ -18,6 +18,8 @@ WEB = f"{NAME}-web"
 COMMON = ("fonts-dejavu-core", "openbox", "x11-xserver-utils", "xterm")
 """Distribution packages of every desktop."""
 TIGERVNC = ("tigervnc-standalone-server",)
+NOVNC = "/usr/share/novnc/vnc.html"
+"""noVNC's page, where its package puts it."""
 VERSION = "1.4.0"
 """KasmVNC's release whose options are known to be those that are written here."""
 RELEASES = "https://github.com/kasmtech/KasmVNC/releases/download"
@@ -36,6 +38,16 @@ def packages(manifest: Manifest) -> tuple[str, ...]:
     if manifest.desktop is None:
         return ()
     return (*COMMON, *(TIGERVNC if manifest.desktop.provider == "tigervnc" else ()))
+
+
+def programs(manifest: Manifest) -> dict[str, str]:
+    """What the desktop starts or shows, by name or path, and Debian's package of it; KasmVNC's has an address."""
+    if manifest.desktop is None:
+        return {}
+    common = {"openbox": "openbox", "xsetroot": "x11-xserver-utils", "xterm": "xterm"}
+    if manifest.desktop.provider == "kasmvnc":
+        return {"Xkasmvnc": package_url(manifest) or RELEASES, **common}
+    return {"Xtigervnc": TIGERVNC[0], **common, NOVNC: "novnc"}
 
 
 def codename(manifest: Manifest) -> str | None:

@@ -225,12 +225,16 @@ function links() {
 }
 
 // A place of PORTAL_CONFIG: what stands here already takes its name and path, the first time; any other gets a link.
+// Several lead to the desktop: what has the wanted name stands for itself, else the desktop does, which comes first.
 function added(wanted) {
   const path = "/" + wanted.path.replace(/^\/+/, "");
   const own = wanted.lab ? "[data-lab]" : wanted.port ? "[data-port='" + Number(wanted.port) + "']" : null;
-  const places = [...document.querySelectorAll(".place:not(.named)")];
-  let place = places.find((one) => (own ? one.matches(own) : one.getAttribute("href") === path));
-  if (!place) {
+  const same = [...document.querySelectorAll(".place")].filter((one) =>
+    own ? one.matches(own) : one.getAttribute("href") === path,
+  );
+  const called = (one) => one.querySelector("b").textContent === wanted.name;
+  let place = same.find(called) || same[0];
+  if (!place || (place.classList.contains("named") && !called(place))) {
     place = element("a", "place");
     const text = element("span");
     text.append(element("b"));

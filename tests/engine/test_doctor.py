@@ -12,7 +12,6 @@ import pytest
 from images import daemon, doctor
 from images.doctor import Finding
 from manifests import desktop, load, lock
-from manifests.lock import LockedFile
 from manifests.trouble import Trouble
 from tests.origin import Bytes, Origin
 
@@ -170,23 +169,33 @@ def kasm(monkeypatch: pytest.MonkeyPatch, origin: Origin) -> str:
     return url
 
 
-def test_a_package_that_cannot_be_had_or_is_not_pinned_is_found(kasm: str, origin: Origin) -> None:
-    unpinned, lost = doctor.kasmvnc()
-    assert unpinned == Finding(
+def test_images_with_programs_that_are_not_pinned_are_found(kasm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "names", lambda: ["demo", "visomaster-kasmvnc", "visomaster-conda"])
+    (package,) = doctor.pins()
+    assert package == Finding(
         "warning",
-        "KasmVNC",
-        "the lock of visomaster-kasmvnc does not know its package's SHA-256, and so it is not built",
-        "`./buildkit.py lock visomaster-kasmvnc` where GitHub can be reached",
+        "visomaster-kasmvnc",
+        f"the lock does not know the SHA-256 of KasmVNC's package ({kasm}), and so it is not built",
+        "run `./buildkit.py lock visomaster-kasmvnc` where GitHub can be reached; `provider: tigervnc` needs no such "
+        "package",
     )
+    monkeypatch.setattr(lock, "read", lambda loaded: lock.Lock())
+    _, micromamba = doctor.pins()
+    assert micromamba.subject == "visomaster-conda"
+    assert "the lock does not know the SHA-256 of micromamba" in micromamba.message
+    assert "`./buildkit.py lock visomaster-conda`" in micromamba.remedy
+
+
+def test_a_package_that_cannot_be_had_is_found(kasm: str, origin: Origin) -> None:
+    (lost,) = doctor.kasmvnc()
     assert lost.message == "its package cannot be had here (HTTP 404): visomaster-kasmvnc cannot be built"
     assert lost.remedy == "`desktop: {provider: tigervnc}` needs nothing but the distribution"
     origin.stop()
-    assert list(doctor.kasmvnc())[1].message.startswith("its package cannot be had here (127.0.0.1:")
+    (lost,) = doctor.kasmvnc()
+    assert lost.message.startswith("its package cannot be had here (127.0.0.1:")
 
 
-def test_a_package_that_is_pinned_and_there_is_fine(kasm: str, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_there_is_fine(kasm: str, origin: Origin) -> None:
     file = origin.plain(kasm.removeprefix(f"{origin.url}/"), Bytes(b"the package"))
     assert file.url == kasm
-    known = lock.Lock(programs={kasm: LockedFile(sha256=file.sha256)})
-    monkeypatch.setattr(lock, "read", lambda loaded: known)
     assert list(doctor.kasmvnc()) == [Finding("ok", "KasmVNC", "kasmvncserver_noble_1.4.0_amd64.deb")]

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from images import descendants, ground
+from manifests import desktop, load
 from tests.portal.browser import HTML, ask, bearer
 from tests.portal.house import REPO
 from tests.ports import free_port
@@ -199,6 +200,38 @@ def test_says_what_to_install(start: Start, tmp_path: Path) -> None:
     assert local.process.wait(60) == 1
     assert "not installed here: aria2c, caddy, setpriv, chrt" in local.text
     assert "apt-get install -y --no-install-recommends aria2 caddy util-linux" in local.text
+
+
+@pytest.mark.parametrize(
+    ("provider", "lines"),
+    [
+        (
+            "tigervnc",
+            ["apt-get install -y --no-install-recommends aria2 novnc openbox tigervnc-standalone-server xterm"],
+        ),
+        (
+            "kasmvnc",
+            [
+                "apt-get install -y --no-install-recommends aria2 openbox xterm",
+                f"install the package {desktop.RELEASES}/v1.4.0/kasmvncserver_bookworm_1.4.0_amd64.deb",
+            ],
+        ),
+    ],
+)
+def test_says_what_a_desktop_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, lines: list[str]
+) -> None:
+    monkeypatch.setattr(desktop, "NOVNC", str(tmp_path / "novnc" / "vnc.html"))
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("caddy", "chrt", "git", "setpriv", "xsetroot"):
+        (tools / name).touch(mode=0o755)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(f"manifest: 1\nname: tiny\nimage: {{base: debian:bookworm}}\ndesktop: {{provider: {provider}}}\n")
+    missing = ground.missing_programs({"PATH": str(tools)}, load.load(str(path)).manifest)
+    said = ground.install_commands(missing)
+    assert len(said) == len(lines)
+    assert all(line.endswith(end) for line, end in zip(said, lines, strict=True))
 
 
 def test_a_variable_without_a_value_is_explained(start: Start) -> None:
