@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from init import desktop, views
-from init.plan import Plan
+from init.plan import DESKTOP, Plan
 
 SETTINGS = Path("/etc/xdg/openbox/rc.xml")
 """Keys, mouse and looks as the distribution has them."""
@@ -64,7 +64,7 @@ def menu(plan: Plan) -> str:
         ("How far the set-up is", [*TERMINAL, "-T", "Set-up", "-e", "sh", "-c", f"{FOLLOW}; read -r _"]),
     ]
     entries = [_item(label, words) for label, words in items]
-    apps = [service for service in plan.services if service.draws and not service.id.startswith("desktop-")]
+    apps = [service for service in plan.services if service.draws and service.id not in DESKTOP]
     entries += ["<separator/>"] if apps else []
     entries += [_item(f"Start {app.title} again", ["firstlight", "retry", f"service:{app.id}"]) for app in apps]
     entries += ["<separator/>", '<menu id="client-list-combined-menu"/>']

@@ -18,6 +18,7 @@ from .reading import RUN, STATE, Reader, Reading, silent
 PACE = 0.5
 SILENT_FOR = 60.0
 """Seconds that a dead runner is waited for: supervisor starts it again."""
+GO_ON = "Nothing. Go on with the next cell."
 RUNNER_AWAY = "The set-up stands still; what runs goes on, and JupyterLab is not touched by it."
 
 

@@ -12,11 +12,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import runner, tools
-from .cell import Machine, Screen, Words, ended, follow, guarded, items, part, tell
+from . import tools
+from .cell import GO_ON, Machine, Screen, Words, ended, follow, guarded, part, tell
 from .outline import ENDED, outline, size
+from .repairs import gpu as gpu
+from .repairs import logs as logs
+from .repairs import repair as repair
+from .repairs import services as services
 
-GO_ON = "Nothing. Go on with the next cell."
+DESKTOP = ("service:desktop", "service:desktop-session", "service:desktop-web")
+"""What makes the desktop itself."""
 
 
 def overview() -> None:
@@ -136,7 +141,7 @@ def launch() -> None:
     """Start the app, with all that it needs."""
 
     def fine(found: list[dict[str, Any]]) -> Words:
-        apps = [item for item in found if not str(item.get("id")).startswith("service:desktop")] or found
+        apps = [item for item in found if item.get("id") not in DESKTOP] or found
         pages = [str(item.get("title")) for item in apps if item.get("port")]
         windows = [str(item.get("title")) for item in apps if item.get("url") and not item.get("port")]
         where = "from the panel on the right or from the portal's page."
@@ -150,40 +155,6 @@ def launch() -> None:
         )
 
     _part(lambda item: str(item.get("id")).startswith("service:"), fine)
-
-
-def services() -> None:
-    """Every program of this machine: does it run?"""
-
-    def work(screen: Screen) -> None:
-        reading = Machine().look()
-        ids = [str(item["id"]) for item in items(reading) if str(item["id"]).startswith("service:")]
-        programs, said = tools.programs()
-        down = [name for name, state in programs if state in ("FATAL", "BACKOFF", "EXITED", "UNKNOWN")]
-        text = ", ".join(f"{name} {state.lower()}" for name, state in programs) or said
-        if down:
-            means, tone = f"{', '.join(down)} does not run.", "failed"
-            do = f"`!firstlight logs service:{down[0]}` tells why; `guide.repair()` starts it again."
-        else:
-            means, do, tone = "All that should run does; STOPPED is what has not been started yet.", "Nothing.", "done"
-        tell(screen, Words(f"{text}.", means if programs else "", do if programs else "", tone), part(reading, ids))
-
-    guarded(work)
-
-
-def gpu() -> None:
-    """The GPU and its driver."""
-
-    def work(screen: Screen) -> None:
-        so, fine = tools.gpu()
-        if fine:
-            tell(screen, Words(so, "Programs on this machine can use it.", GO_ON))
-            return
-        means = "The app may not start, or be very slow; JupyterLab and the set-up do not need a GPU."
-        do = "Choose a machine with an NVIDIA GPU; with Docker start the container with `--gpus all`."
-        tell(screen, Words(so, means, do, "warning"))
-
-    guarded(work)
 
 
 def cuda() -> None:
@@ -207,47 +178,6 @@ def cuda() -> None:
     guarded(work)
 
 
-def logs(name: str = "", last: int = 40) -> None:
-    """The end of a log; without a name that of what went wrong, or which logs there are."""
-    failed = [item for item in Machine().items() if item.get("state") == "failed"] if not name else []
-    for item in failed:
-        print(f"--- {item.get('title')}: {item.get('message')}")
-    for each in [name] if name else [str(item["id"]) for item in failed]:
-        print(f"--- the log of {each}")
-        said = tools.firstlight("logs", each, "-n", str(last))
-        print("It has written none." if not name and said.startswith("firstlight: no log") else said)
-    if not failed and not name:
-        print("Nothing has failed. These logs there are; `guide.logs('NAME')` shows one:")
-        print(tools.firstlight("logs"))
-
-
-def repair() -> None:
-    """Try again whatever went wrong, and what waits for it."""
-
-    def work(screen: Screen) -> None:
-        machine = Machine()
-        before = machine.items()
-        verbs = [
-            str(item.get("repair") or "") for item in before if item.get("state") in ("failed", "degraded", "stopped")
-        ]
-        ids = list(dict.fromkeys(verb.split()[-1] for verb in verbs if verb.startswith("firstlight retry ")))
-        if not ids:
-            tell(screen, Words("Nothing has failed.", "There is nothing to repair.", GO_ON))
-            return
-        for each in ids:
-            try:
-                machine.ask("retry", stage=each)
-            except runner.Refused:
-                continue  # it is at work already: somebody else asked
-        touched = [*ids, *(str(item["id"]) for item in before if item.get("state") in ("blocked", "failed"))]
-        found = follow(machine, touched, screen)
-        if found is not None:
-            done = Words(f"Repaired: {', '.join(ids)}.", "What waited for it has gone on.", GO_ON)
-            tell(screen, ended(found, done), part(machine.look(), touched))
-
-    guarded(work)
-
-
 def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
     """A cell about some stages or services: begin them where they wait, follow them, and tell how they ended."""
 
@@ -263,13 +193,26 @@ def _part(chosen: Any, fine: Any, stale: Any = lambda item: False) -> None:
         found = follow(machine, ids, screen)
         if found is not None:
             words = ended(found, fine(found))
-            runs = [str(item["id"]) for item in before if item.get("state") == "ready"]
+            touched = _behind({str(item["id"]) for item in changed}, before)
+            runs = [str(item["id"]) for item in before if item.get("state") == "ready" and item["id"] in touched]
             if changed and runs and words.tone == "done":
                 again = " and ".join(f"`!firstlight retry {one}`" for one in runs)
                 words = words._replace(do=f"What runs was started before this change: {again} starts it again.")
             tell(screen, words, part(machine.look(), ids))
 
     guarded(work)
+
+
+def _behind(ids: set[str], all: list[dict[str, Any]]) -> set[str]:
+    """What needs any of these, itself or through what it needs."""
+    found: set[str] = set()
+    while more := {
+        str(item["id"])
+        for item in all
+        if item["id"] not in found and (ids | found) & {str(need).rstrip("?") for need in item.get("needs") or []}
+    }:
+        found |= more
+    return found
 
 
 def _kind(item: dict[str, Any], kind: str) -> bool:

@@ -20,7 +20,11 @@ NAME = "visomaster-small"
 GUIDE = "Setup_Guide.ipynb"
 SIZE = 400_000
 """Bytes of a model, give or take: no two have the same."""
-APP = "import signal, sys\nprint('VisoMaster stands in', sys.argv, flush=True)\nsignal.pause()\n"
+APP = """\
+import os, sys
+print("VisoMaster stands in", sys.argv, flush=True)
+os.execvp("xterm", ["xterm", "-title", "VisoMaster stands in", "-e", "cat"])
+"""
 RUN = """
 import json, random, sys, nbformat
 from nbclient import NotebookClient
@@ -84,7 +88,7 @@ def house(folder: Path, origin: Origin) -> House:
         "manifest": "1",
         "name": NAME,
         "title": "VisoMaster",
-        "image": {"base": "debian:trixie-slim"},
+        "image": {"base": "debian:trixie-slim", "apt": ["x11-utils"]},
         "python": {"envs": {"app": {"packages": ["tqdm==4.67.1"], "requirements_from": "requirements.txt"}}},
         "sources": {
             "visomaster": {
@@ -102,9 +106,10 @@ def house(folder: Path, origin: Origin) -> House:
                 "title": "VisoMaster",
                 "env": "app",
                 "command": "python -u main.py",
-                "needs": ["visomaster", "model-assets", "models:required"],
+                "needs": ["visomaster", "model-assets", "models:required", "service:desktop"],
             }
         },
+        "desktop": {},
     }
     path = folder / f"{NAME}.yaml"
     path.write_text(json.dumps(data))
@@ -141,4 +146,10 @@ def cells(machine: Machine, *, seed: int | None = None, only: str = "", keep: bo
 
 def stage(machine: Machine, id: str) -> dict[str, Any]:
     found: dict[str, Any] = next((one for one in machine.state()["stages"] if one["id"] == id), {"state": ""})
+    return found
+
+
+def app(machine: Machine) -> dict[str, Any]:
+    """The app's service."""
+    found: dict[str, Any] = next(one for one in machine.state()["services"] if one["id"] == "visomaster")
     return found
