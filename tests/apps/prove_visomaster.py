@@ -120,7 +120,9 @@ def test_visomaster_itself_shows_its_window(docker: docker_sdk.DockerClient, tmp
                 page.goto(machine.url(6080, f"/?token={machine.token}"))
                 until(lambda: "1400 x 860" in machine.run("xrandr"), what="the screen has the browser's size")
                 until(lambda: "1400x" in machine.run("xwininfo", "-name", _title(tree[0])), what="so has the window")
-                page.wait_for_function("() => !document.querySelector('#noVNC_status.noVNC_open')")
+                page.wait_for_function(
+                    "() => !document.querySelector('#noVNC_status.noVNC_open, #noVNC_control_bar.noVNC_open')"
+                )
                 photograph(page, "visomaster-dark")
             log = containers.inside(machine.container, "cat", "/var/log/supervisor/visomaster.log")[1]
             said = set(re.findall(r"^\w+(?:Error|Exception)\b.*", log, re.MULTILINE))

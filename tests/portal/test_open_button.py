@@ -34,8 +34,8 @@ CONFIG = "|".join(
         f"localhost:{OTHER}:{TAKEN}:/ui?a=1:Tensorboard",
         "localhost:8384:18384:/:Syncthing",
         "localhost:7002:17002:/:<img src=x onerror=document.title='caught'>",
+        f"localhost:{DESKTOP}:{DESKTOP}:/:Desktop",
         f"localhost:{DESKTOP}:{DESKTOP}:/:Screen",
-        f"localhost:{DESKTOP}:{DESKTOP}:/:Screen too",
         f"localhost:{DESKTOP}:{DESKTOP}:/vnc/:VisoMaster",
     ]
 )
@@ -127,9 +127,7 @@ def test_the_open_button_lands_inside(stack: Stack, page: Page) -> None:
     here = open_button(stack, page)
     assert page.url == here, "the token is gone from the address"
     expect(page.locator("#summary")).to_contain_text("about 45 s")
-    expect(page.locator(".place b")).to_have_text(
-        ["Screen", "Jupyter", "VisoMaster", "Tensorboard", "Screen too", "Logs"]
-    )
+    expect(page.locator(".place b")).to_have_text(["Desktop", "Jupyter", "VisoMaster", "Tensorboard", "Screen", "Logs"])
     expect(page.locator(".place", has_text="VisoMaster")).to_contain_text("waiting")
     problems = page.locator("#problems")
     expect(problems).to_contain_text("port 8384 is not open on this instance; add `-p 8384:8384`".replace("`", ""))
@@ -137,13 +135,13 @@ def test_the_open_button_lands_inside(stack: Stack, page: Page) -> None:
     assert page.title() == "VisoMaster", "what was written there is text"
     assert page.locator("img").count() == 0
     hrefs = {place.inner_text().split("\n")[0]: place.get_attribute("href") for place in page.locator(".place").all()}
-    assert hrefs["Screen"] == hrefs["Screen too"] == hrefs["VisoMaster"] == "/vnc/"
+    assert hrefs["Desktop"] == hrefs["Screen"] == hrefs["VisoMaster"] == "/vnc/"
     assert hrefs["Tensorboard"] == f"http://127.0.0.1:{OTHER}/ui?a=1"
 
     page.get_by_text("Tensorboard").click()
     expect(page.locator("body")).to_contain_text('"path": "/ui?a=1"')
     page.goto(here)
-    page.get_by_text("Screen", exact=True).click()
+    page.get_by_text("Desktop", exact=True).click()
     expect(page.locator("body")).to_contain_text('"path": "/"')
     assert page.url == f"{here}vnc/"
     answer = page.evaluate(
