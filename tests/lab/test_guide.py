@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from firstlight_lab import guide, tools
 
-from init.plan import Code, GitSpec, InsteadSpec, Stage
+from init.plan import DESKTOP, Code, GitSpec, InsteadSpec, Stage
 from tests.ports import free_port
 from tests.runner.support import House, command, service, stop, supervised
 from tests.waiting import until
@@ -123,6 +123,10 @@ def test_an_app_with_a_window_is_found_on_the_desktop(house: House, cell: Cell) 
         said = cell(guide.launch)
         assert said.startswith("What is so: Painter runs.\n"), said
         assert "What to do: Painter: its window is on the desktop; open that from the panel on the right" in said
+
+
+def test_it_knows_the_desktop_by_its_names() -> None:
+    assert set(guide.DESKTOP) == {f"service:{name}" for name in DESKTOP}
 
 
 def test_whoever_stops_watching_stops_nothing(house: House, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

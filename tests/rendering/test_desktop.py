@@ -6,7 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from firstlight_lab import guide
 
 from images import dockerfile, render
 from init.plan import DESKTOP, Plan
@@ -102,7 +101,6 @@ def test_what_opens_windows_knows_where(tmp_path: Path) -> None:
 
 def test_the_runner_knows_the_desktop_s_services_by_their_names() -> None:
     assert set(DESKTOP) == {desktop.NAME, desktop.SESSION, desktop.WEB}
-    assert {f"service:{name}" for name in DESKTOP} == set(guide.DESKTOP)
 
 
 def dockerfile_of(folder: Path, known: LockedFile | None = None, **content: object) -> str:
