@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from manifests.model import MOST_LAYERS
+from manifests.environments import MOST_LAYERS
 
 LARGEST = 2_000_000_000
 """Bytes, unpacked. One layer is one transfer: a larger one makes a pull wait for a single connection."""

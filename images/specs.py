@@ -25,7 +25,9 @@ from init.plan import (
     WheelSpec,
 )
 from manifests import expand
-from manifests.model import Conda, Manifest, Origin, PythonEnv
+from manifests.environments import Conda, PythonEnv
+from manifests.model import Manifest
+from manifests.origins import Origin
 
 if TYPE_CHECKING:
     from manifests.lock import Lock

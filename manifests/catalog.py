@@ -6,7 +6,8 @@ from pathlib import Path
 
 from manifests import expand, load, lock
 from manifests.lock import Lock
-from manifests.model import Manifest, ModelSet
+from manifests.model import Manifest
+from manifests.modelsets import ModelSet
 
 BEGIN, END = "<!-- sets: written by `make docs` -->\n", "<!-- end of sets -->"
 

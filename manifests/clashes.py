@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 from manifests import expand
 from manifests.findings import Findings
 from manifests.merge import Path
-from manifests.model import Manifest, Source
+from manifests.model import Manifest
+from manifests.origins import Source
 
 STAGE_IDS = frozenset({"gpu", "guide", "models", "nodes", "service", "init", "control"})
 """Not for environments, sources, kernels and commands."""

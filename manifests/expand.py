@@ -10,7 +10,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from manifests import desktop
 from manifests.addresses import hub_address
-from manifests.model import Conda, Manifest, ModelFile, ModelSet, Node, Service
+from manifests.environments import Conda
+from manifests.model import Manifest, Service
+from manifests.modelsets import ModelFile, ModelSet
+from manifests.origins import Node
 
 MICROMAMBA = "https://github.com/mamba-org/micromamba-releases/releases/download"
 """Where its authors put the program that makes conda environments, for each release."""

@@ -11,7 +11,8 @@ from manifests import expand, offers
 from manifests.addresses import is_ref, secret
 from manifests.findings import Findings
 from manifests.merge import Path
-from manifests.model import Manifest, Origin
+from manifests.model import Manifest
+from manifests.origins import Origin
 
 SERVICE_WORDS = ("port", "workspace", "models", "source", "files")
 COMMAND_WORDS = ("workspace", "models", "files", "disk")

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 
 from manifests import desktop, expand
 from manifests.load import Loaded
-from manifests.model import Origin
+from manifests.origins import Origin
 from manifests.problems import Place, Problem, Refused
 
 SCHEMA = "firstlight.lock/1"

@@ -8,7 +8,7 @@ import pytest
 
 from manifests import expand, load
 from manifests.expand import Need
-from manifests.model import ModelSet
+from manifests.modelsets import ModelSet
 
 TEXT = """\
 manifest: 1
