@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from manifests import offers
@@ -96,14 +96,13 @@ def portal(text: str) -> dict[str, tuple[str, int, int, str]]:
 
 @dataclass
 class Vast:
+    target: ClassVar[str] = "vast"
     url: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     user: int = 4711
     templates: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
-    """Method, path and body of each request."""
     answers: list[tuple[int, dict[str, str], Any]] = field(default_factory=list)
-    """Answers that are given first, whatever is asked: status, headers, body."""
 
     @property
     def environ(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from jsonschema import Draft202012Validator
 from referencing import Registry
@@ -37,13 +37,12 @@ def problems(schema: str, body: Any) -> list[str]:
 
 @dataclass
 class RunPod:
+    target: ClassVar[str] = "runpod"
     url: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     templates: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
-    """Method, path and body of each request."""
     answers: list[tuple[int, dict[str, str], Any]] = field(default_factory=list)
-    """Answers that are given first, whatever is asked: status, headers, body."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -89,7 +88,16 @@ def _refusal(status: int, title: str, detail: str, errors: list[str] | None = No
 class Platform(Protocol):
     """What answers requests as a platform's API does."""
 
+    target: ClassVar[str]
     url: str
+    key: str
+    requests: list[tuple[str, str, Any]]
+    """Method, path and body of each request."""
+    answers: list[tuple[int, dict[str, str], Any]]
+    """Answers that are given first, whatever is asked: status, headers, body."""
+
+    @property
+    def environ(self) -> dict[str, str]: ...
 
     def answer(self, method: str, path: str, key: str, body: Any) -> tuple[int, dict[str, str], Any]: ...
 

@@ -5,40 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from manifests import load, lock
-from manifests.load import Loaded
-from manifests.trouble import Trouble
-from targets import deploying, needs, runpod
+from targets import needs, runpod
 from tests.targets.platform import RunPod, serving
-
-IMAGE = "ghcr.io/me/case:0123456789ab"
+from tests.targets.support import IMAGE, deploy, manifest, refused
 
 
 @pytest.fixture
 def platform() -> Iterator[RunPod]:
     with serving(RunPod()) as found:
         yield found
-
-
-def manifest(folder: Path, **more: Any) -> Loaded:
-    data = {"manifest": 1, "name": "case", "image": {"base": "debian:13"}, **more}
-    (folder / "case.yaml").write_text(json.dumps(data))
-    return load.load(str(folder / "case.yaml"))
-
-
-def deploy(loaded: Loaded, platform: RunPod, *, apply: bool = True, image: str | None = IMAGE) -> int:
-    return deploying.deploy(loaded, lock.read(loaded), "runpod", image, platform.environ, apply=apply)
-
-
-def refused(loaded: Loaded, platform: RunPod, **options: Any) -> Trouble:
-    with pytest.raises(Trouble) as caught:
-        deploy(loaded, platform, **options)
-    assert platform.key not in str(caught.value)
-    return caught.value
 
 
 @pytest.mark.parametrize("name", load.names())
@@ -89,10 +68,6 @@ def test_a_dry_run_changes_nothing(tmp_path: Path, platform: RunPod, capsys: pyt
     out = capsys.readouterr().out
     assert "RunPod has no such template yet; it would be" in out and "nothing was changed; --apply does it" in out
     assert [method for method, *_ in platform.requests] == ["GET"]
-    del platform.requests[:]
-    loaded = manifest(tmp_path)
-    assert deploying.deploy(loaded, lock.read(loaded), "runpod", IMAGE, {}) == 0
-    assert "what RunPod has now is not known" in capsys.readouterr().out and platform.requests == []
 
 
 def test_secrets_are_references(tmp_path: Path, platform: RunPod, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,60 +100,10 @@ def test_what_a_machine_must_have(tmp_path: Path) -> None:
     assert found.http == [8189, 8888, 1111]
 
 
-def test_no_key(tmp_path: Path) -> None:
-    loaded = manifest(tmp_path)
-    for environ, said in (
-        ({}, "error: RUNPOD_API_KEY is not set"),
-        ({"RUNPOD_API_KEY": "two words"}, "error: RUNPOD_API_KEY is no key"),
-    ):
-        with pytest.raises(Trouble) as caught:
-            deploying.deploy(loaded, lock.read(loaded), "runpod", IMAGE, environ, apply=True)
-        assert str(caught.value).startswith(said) and "two words" not in str(caught.value)
-
-
 def test_no_image(tmp_path: Path, platform: RunPod) -> None:
     error = refused(manifest(tmp_path), platform, image=None)
     assert error.what == "no image of case was pushed from here"
     assert error.remedy == "`make build-and-push IMAGE=case REGISTRY=HOST/PATH`, or name one with --image"
-
-
-PROBLEM = {"title": "T", "status": 0, "detail": "what RunPod says", "errors": ["$.disk: must be >= 1"]}
-
-
-@pytest.mark.parametrize(
-    ("status", "what", "remedy"),
-    [
-        (400, "RunPod refuses this template", "correct `deploy.runpod` in the manifest"),
-        (401, "RunPod does not know this key", "set RUNPOD_API_KEY to a key that is valid"),
-        (403, "this key may not do that", "give it write access to templates in the console, or use another"),
-        (404, "RunPod does not have this template any more", "run it again: it is made anew"),
-        (409, "RunPod refuses this", "the lines above say why"),
-        (422, "RunPod refuses this template", "correct `deploy.runpod` in the manifest"),
-        (500, "RunPod has a problem of its own", "try again later; nothing is half done"),
-    ],
-)
-def test_a_refusal_is_explained(status: int, what: str, remedy: str, tmp_path: Path, platform: RunPod) -> None:
-    platform.answers = [(status, {}, PROBLEM)]
-    error = refused(manifest(tmp_path), platform)
-    assert (error.what, error.remedy) == (what, remedy)
-    assert error.reason == f"HTTP {status}\nwhat RunPod says\n$.disk: must be >= 1"
-
-
-def test_a_busy_platform_is_given_time(tmp_path: Path, platform: RunPod) -> None:
-    platform.answers = [(429, {"Retry-After": "0"}, PROBLEM)]
-    assert deploy(manifest(tmp_path), platform) == 0
-    platform.answers = [(429, {"Retry-After": "600"}, PROBLEM)]
-    error = refused(manifest(tmp_path), platform)
-    assert error.what == "RunPod cannot be asked" and "for the next 600 s" in error.reason
-
-
-def test_answers_that_are_none(tmp_path: Path, platform: RunPod) -> None:
-    platform.answers = [(200, {}, "<html>a proxy's login</html>")]
-    assert refused(manifest(tmp_path), platform).what == "RunPod gave an answer that cannot be read"
-    platform.answers = [(502, {}, "<html>bad gateway</html>")]
-    assert refused(manifest(tmp_path), platform).what == "RunPod has a problem of its own"
-    platform.url = "http://127.0.0.1:9"
-    assert "127.0.0.1:9 refuses the connection" in refused(manifest(tmp_path), platform).reason
 
 
 def test_more_than_runpod_takes(tmp_path: Path, platform: RunPod) -> None:

@@ -14,12 +14,11 @@ from images import planning
 from init import portalconfig
 from manifests import expand, load, lock
 from manifests.load import Loaded
-from manifests.trouble import Trouble
-from targets import deploying, needs, vast
+from targets import needs, vast
 from tests.targets import console
 from tests.targets.console import Vast
 from tests.targets.platform import serving
-from tests.targets.test_runpod import IMAGE, manifest
+from tests.targets.support import IMAGE, deploy, manifest, refused
 
 
 @pytest.fixture
@@ -28,18 +27,7 @@ def platform() -> Iterator[Vast]:
         yield found
 
 
-def deploy(loaded: Loaded, platform: Vast, *, apply: bool = True, image: str | None = IMAGE, json: bool = False) -> int:
-    return deploying.deploy(loaded, lock.read(loaded), "vast", image, platform.environ, apply=apply, json=json)
-
-
-def refused(loaded: Loaded, platform: Vast, **options: Any) -> Trouble:
-    with pytest.raises(Trouble) as caught:
-        deploy(loaded, platform, **options)
-    assert platform.key not in str(caught.value)
-    return caught.value
-
-
-def said(loaded: Loaded, **options: Any) -> dict[str, Any]:
+def said(loaded: Loaded) -> dict[str, Any]:
     return vast.template(loaded.manifest, needs.of(loaded.manifest, lock.read(loaded)), IMAGE)
 
 
@@ -128,17 +116,6 @@ def test_only_the_user_s_own_newest_template_is_changed(tmp_path: Path, platform
     ]
     assert deploy(loaded, platform) == 0
     assert {one["id"]: one["tag"] for one in platform.templates} == {100: old["tag"], 7: "theirs", 8: old["tag"]}
-
-
-def test_without_a_key_nothing_is_asked(tmp_path: Path, platform: Vast, capsys: pytest.CaptureFixture[str]) -> None:
-    loaded = manifest(tmp_path)
-    assert deploying.deploy(loaded, lock.read(loaded), "vast", IMAGE, {"VAST_URL": platform.url}) == 0
-    assert "VAST_API_KEY is not set: what Vast.ai has now is not known" in capsys.readouterr().out
-    assert platform.requests == []
-    for environ, what in (({}, "VAST_API_KEY is not set"), ({"VAST_API_KEY": "two words"}, "VAST_API_KEY is no key")):
-        with pytest.raises(Trouble) as caught:
-            deploying.deploy(loaded, lock.read(loaded), "vast", IMAGE, environ, apply=True)
-        assert caught.value.what == what and "two words" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -234,43 +211,13 @@ def test_what_a_machine_must_be(tmp_path: Path) -> None:
     assert "compute_cap" not in said(newer)["extra_filters"] and "gpu_ram" not in said(newer)["extra_filters"]
 
 
-@pytest.mark.parametrize(
-    ("status", "what", "remedy"),
-    [
-        (400, "Vast.ai refuses this template", "correct `deploy.vast` in the manifest"),
-        (401, "Vast.ai does not know this key", "set VAST_API_KEY to a key that is valid"),
-        (403, "this key may not do that", "give it write access to templates in the console, or use another"),
-        (404, "Vast.ai does not have this template any more", "run it again: it is made anew"),
-        (409, "Vast.ai refuses this", "the lines above say why"),
-        (502, "Vast.ai has a problem of its own", "try again later; nothing is half done"),
-    ],
-)
-def test_a_refusal_is_explained(status: int, what: str, remedy: str, tmp_path: Path, platform: Vast) -> None:
-    platform.answers = [(status, {}, {"success": False, "error": "kind", "msg": f"the key {platform.key} is odd"})]
-    error = refused(manifest(tmp_path), platform)
-    assert (error.what, error.reason, error.remedy) == (what, f"HTTP {status}\nthe key … is odd", remedy)
-
-
 def test_no_that_comes_as_a_yes(tmp_path: Path, platform: Vast) -> None:
     user, none = {"id": platform.user}, {"success": True, "templates": []}
     platform.answers = [(200, {}, user), (200, {}, none), (200, {}, {"success": False, "msg": "no credit"})]
     error = refused(manifest(tmp_path), platform)
     assert (error.what, error.reason) == ("Vast.ai refuses this template", "no credit")
-
-
-def test_a_platform_that_is_busy_silent_or_no_platform(tmp_path: Path, platform: Vast) -> None:
-    platform.answers = [(429, {"Retry-After": "0"}, {"msg": "slow down"})]
-    assert deploy(manifest(tmp_path), platform) == 0
-    platform.answers = [(429, {"Retry-After": "600"}, {"msg": "slow down"})]
-    error = refused(manifest(tmp_path), platform)
-    assert error.what == "Vast.ai cannot be asked" and "for the next 600 s" in error.reason
-    for body in ("<html>a proxy's login</html>", [1]):
-        platform.answers = [(200, {}, body)]
-        assert refused(manifest(tmp_path), platform).what == "Vast.ai gave an answer that cannot be read"
     platform.answers = [(200, {}, {"success": True})]
     assert refused(manifest(tmp_path), platform).what == "Vast.ai does not say whose key this is"
-    platform.url = "http://127.0.0.1:9"
-    assert "127.0.0.1:9 refuses the connection" in refused(manifest(tmp_path), platform).reason
 
 
 @pytest.mark.parametrize("as_json", [False, True])
