@@ -28,10 +28,8 @@ LABEL = "firstlight.image"
 
 
 def ports(loaded: Loaded) -> list[int]:
-    """The public ports of an image: JupyterLab's first."""
-    manifest = loaded.manifest
-    services = [service.port for service in expand.services(manifest).values() if service.port]
-    return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, manifest.portal.port, *services]))
+    """The ports of an image that a container publishes: JupyterLab's first."""
+    return expand.ports(loaded.manifest)
 
 
 def mount(volume: str | None, name: str) -> Mount:

@@ -155,7 +155,7 @@ def values(
         "shipped": any(shipped.of(stage) for stage in plan.stages),
         "config": [name for name in config if name not in folders],
         "config_folders": [name for name in config if name in folders],
-        "ports": _ports(plan),
+        "ports": sorted([*expand.ports(manifest), *([clashes.SSH_PORT] if manifest.ssh else [])]),
         "home": paths.home,
         "disk": paths.disk,
         "control": str(paths.control),
@@ -201,10 +201,3 @@ def _secrets(stage: Stage) -> list[str]:
         return []
     wheels = stage.spec.wheels
     return [name for name, starts in TOKENS.items() if any(wheel.url.startswith(starts) for wheel in wheels)]
-
-
-def _ports(plan: Plan) -> list[int]:
-    services = [service.port for service in plan.services if service.port is not None]
-    return sorted(
-        {plan.jupyter.port, *plan.jupyter.also, plan.portal_port, *services, *([clashes.SSH_PORT] if plan.ssh else [])}
-    )

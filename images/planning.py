@@ -170,11 +170,9 @@ def _bakeable(stages: list[Stage]) -> list[Stage]:
 
 
 def _services(manifest: Manifest, layout: Layout) -> list[ServiceSpec]:
-    taken = {manifest.jupyter.port, *manifest.jupyter.also, manifest.portal.port}
-    services = expand.services(manifest)
-    taken |= {service.port for service in services.values() if service.port is not None}
+    taken = set(expand.ports(manifest))
     found = []
-    for name, service in services.items():
+    for name, service in expand.services(manifest).items():
         words = specs.words(service.command)
         needs = _needs(expand.service_needs(manifest, name))
         listen = None

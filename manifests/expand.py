@@ -95,6 +95,12 @@ def services(manifest: Manifest) -> dict[str, Service]:
     return {**manifest.services, **desktop.services(manifest)}
 
 
+def ports(manifest: Manifest) -> list[int]:
+    """Every public port but sshd's: JupyterLab's first, the portal's last."""
+    own = [service.port for service in services(manifest).values() if service.port is not None]
+    return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, *own, manifest.portal.port]))
+
+
 def service_needs(manifest: Manifest, name: str) -> list[Need]:
     """What a service waits for: what it names, its environment, its source, and (however they end) the kernels that
     add arguments to it."""

@@ -63,7 +63,7 @@ def of(manifest: Manifest, lock: Lock) -> Needs:
         cuda=cuda.release(manifest),
         memory=manifest.deploy.gpu_memory,
         capability=_capability(manifest),
-        http=_ports(manifest),
+        http=expand.ports(manifest),
         unknown=len({path for found in sizes for path, size in found.items() if size is None}),
     )
 
@@ -130,8 +130,3 @@ def _capability(manifest: Manifest) -> tuple[int | None, int | None]:
 def _hundredths(arch: str) -> int:
     major, minor = _numbers(arch)
     return major * 100 + minor * 10
-
-
-def _ports(manifest: Manifest) -> list[int]:
-    services = [service.port for service in expand.services(manifest).values() if service.port is not None]
-    return list(dict.fromkeys([manifest.jupyter.port, *manifest.jupyter.also, *services, manifest.portal.port]))
