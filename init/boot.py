@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import access, address, echo, offer, relocation, session, single, ssh, tls
+from init import access, address, bootlock, echo, offer, relocation, session, ssh, tls
 from init.paths import Paths, rescue
 
 POKE_WITHIN = 5.0
@@ -47,11 +47,11 @@ def main(argv: Sequence[str] = ()) -> int:
         for folder in (paths.logs, paths.run):
             Path(folder).mkdir(parents=True, exist_ok=True)
         Path(paths.run).chmod(0o700)
-        if not single.turn(paths, argv[1] if argv[:1] == ["--held"] and len(argv) == 2 else ""):
+        if not bootlock.turn(paths, argv[1] if argv[:1] == ["--held"] and len(argv) == 2 else ""):
             return 0
         echo.into(Path(paths.logs, LOG))
         supervisord, config = control / "bin" / "supervisord", etc / "supervisord.conf"
-        single.clear(supervisord, config)
+        bootlock.clear(supervisord, config)
         if paths.home == Paths().home and (said := relocation.relocate(paths, os.environ)):
             print(f"Firstlight: {said}", flush=True)
         token = access.ensure(paths, os.environ)

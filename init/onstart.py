@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from init import address, session, single
+from init import address, bootlock, session
 from init.boot import LOG, poke
 from init.complaint import Complaint
 from init.paths import Paths, rescue
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] = ()) -> int:
     try:
         environ |= _become(paths)
         Path(paths.run).mkdir(parents=True, exist_ok=True)
-        lock = single.take(paths)
+        lock = bootlock.take(paths)
     except OSError as error:
         who = pwd.getpwuid(os.geteuid()).pw_name
         raise NotUp(
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] = ()) -> int:
             "  run it as root, or as the image's own user"
         ) from None
     if lock is None:
-        print(f"Firstlight runs in this container already: nothing to do. {single.WHERE}")
+        print(f"Firstlight runs in this container already: nothing to do. {bootlock.WHERE}")
         return 0
     command = [f"{paths.home}/bin/firstlight", "boot", "--held", str(lock)]
     child = subprocess.Popen(
@@ -100,7 +100,7 @@ def _watch(child: subprocess.Popen[bytes], paths: Paths) -> int:
     deadline, sock = time.monotonic() + UP_WITHIN, Path(paths.run, "supervisor.sock")
     while child.poll() is None and time.monotonic() < deadline:
         if poke(sock):
-            print(f"Firstlight has started. {single.WHERE}")
+            print(f"Firstlight has started. {bootlock.WHERE}")
             return 0
         time.sleep(0.02)
     if child.returncode is None:

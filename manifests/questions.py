@@ -40,15 +40,14 @@ def questions(
             repositories.setdefault(origin.url, []).append(origin)
     for url, origins in repositories.items():
         yield partial(_ask_git, url, origins)
-    for key, file in want.models.items():
-        if f"model {key}" in asked:
-            yield partial(_ask_file, "model", key, file, given.models[key], environ, courtesy)
-    for key, file in want.wheels.items():
-        if f"wheel {key}" in asked:
-            yield partial(_ask_file, "wheel", key, file, given.wheels[key], environ, courtesy)
-    for key, file in want.programs.items():
-        if f"program {key}" in asked:
-            yield partial(_ask_file, "program", key, file, given.programs[key], environ, courtesy)
+    for kind, files, known in (
+        ("model", want.models, given.models),
+        ("wheel", want.wheels, given.wheels),
+        ("program", want.programs, given.programs),
+    ):
+        for key, file in files.items():
+            if f"{kind} {key}" in asked:
+                yield partial(_ask_file, kind, key, file, known[key], environ, courtesy)
 
 
 def answers(asked: list[Question]) -> Iterator[Answer]:

@@ -9,15 +9,15 @@ import json
 import os
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from init.children import started
 from init.failure import StageFailed
 from init.fetch.trouble import bare
+from init.paths import Paths
 from init.plan import NotebookSpec
-from init.stages import edition
+from init.stages import edition, kernelspec
 from init.stages.context import Context, Outcome
 from init.stages.edition import Edition, NoNotebook
 from init.stages.repository import Git, GitFailed, explained
@@ -40,7 +40,7 @@ def run(context: Context) -> Outcome:
     """Raises StageFailed for a name or an address that is refused; the image's own notebook is in place then, too."""
     spec = context.stage.spec
     assert isinstance(spec, NotebookSpec)
-    _kernelspec(context)
+    _kernel(context.plan.paths)
     workspace = Path(context.plan.paths.workspace)
     workspace.mkdir(parents=True, exist_ok=True)
     own = workspace / PurePosixPath(spec.file).name
@@ -174,19 +174,7 @@ def _commit(git: Git, url: str, ref: str) -> str:
     raise AssertionError
 
 
-def _kernelspec(context: Context) -> None:
+def _kernel(paths: Paths) -> None:
     """Offer the control environment's Python as a kernel, for notebooks that show and repair."""
-    paths = context.plan.paths
-    folder = Path(paths.disk, "share", "jupyter", "kernels", KERNEL)
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "argv": [str(paths.control / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "Set-up guide",
-        "language": "python",
-        "env": {"PATH": f"{Path(paths.home, 'bin')}:${{PATH}}"},
-        "metadata": {"debugger": False},
-    }
-    part = folder / ".kernel.json.new"
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    with suppress(FileNotFoundError):
-        part.replace(folder / "kernel.json")
+    env = {"PATH": f"{Path(paths.home, 'bin')}:${{PATH}}"}
+    kernelspec.write(paths, KERNEL, "Set-up guide", paths.control / "bin" / "python", env, debugger=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from init import activation
 from init.failure import StageFailed
 from init.plan import PythonSpec
-from init.stages import layers, upload, uv
+from init.stages import kernelspec, layers, upload, uv
 from init.stages.context import Context, Outcome
 from init.stages.environment import Environment
 from init.stages.requirements import Kept, Requirements, parse, read, without_frozen
@@ -90,7 +90,7 @@ def _finish(
     installed = environment.installed()
     made = [environment.python, environment.freeze_file]
     if spec.kernel is not None:
-        made.append(_kernelspec(context, spec, environment))
+        made.append(_kernel(context, spec.env, spec.kernel, environment))
     done = environment.notes / f"{context.stage.id.replace(':', '.')}.done"
     done.write_text("")
     remarks = [f"{line}" for line in kept] + problems
@@ -108,22 +108,13 @@ def _finish(
     )
 
 
-def _kernelspec(context: Context, spec: PythonSpec, environment: Environment) -> Path:
+def _kernel(context: Context, name: str, title: str, environment: Environment) -> Path:
     """Show the environment as a notebook kernel."""
-    folder = Path(context.plan.paths.disk, "share", "jupyter", "kernels", spec.env)
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "argv": [str(environment.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": spec.kernel,
-        "language": "python",
-        "env": activation.variables(environment.path, {**context.environ, "PATH": "${PATH}"}),
-        "metadata": {"debugger": True},
-    }
+    paths = context.plan.paths
     # At the end of the kernel's path, where it hides nothing: `from firstlight_lab import progress`.
-    (environment.packages / "firstlight.pth").write_text(f"{context.plan.paths.lab}\n")
-    file = folder / "kernel.json"
-    file.write_text(json.dumps(content, indent=1) + "\n")
-    return file
+    (environment.packages / "firstlight.pth").write_text(f"{paths.lab}\n")
+    env = activation.variables(environment.path, {**context.environ, "PATH": "${PATH}"})
+    return kernelspec.write(paths, name, title, environment.python, env)
 
 
 def _identity(spec: PythonSpec, mine: Upload) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from init import echo, single
+from init import bootlock, echo
 from init.paths import Paths
 from tests.portal import house
 from tests.portal.conftest import CLI, start_stack
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 
 def supervisords(made: house.House) -> list[int]:
-    return single._running(made.plan.paths.control / "bin" / "supervisord", made.home / "etc" / "supervisord.conf")
+    return bootlock._running(made.plan.paths.control / "bin" / "supervisord", made.home / "etc" / "supervisord.conf")
 
 
 def test_a_supervisord_that_a_killed_boot_has_left_becomes_no_second_one(control: Path, tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_a_supervisord_that_a_killed_boot_has_left_becomes_no_second_one(control
 def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process, which has the lock of `tmp_path`."""
     code = (
-        "import sys, time; from init import single; from init.paths import Paths;"
-        " print(single.take(Paths(run=sys.argv[1])) is not None, flush=True); time.sleep(1e6)"
+        "import sys, time; from init import bootlock; from init.paths import Paths;"
+        " print(bootlock.take(Paths(run=sys.argv[1])) is not None, flush=True); time.sleep(1e6)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, cwd=house.REPO, stdout=subprocess.PIPE, text=True) as process:
@@ -58,10 +58,10 @@ def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_boot_that_is_killed_gives_the_lock_back(tmp_path: Path, other: subprocess.Popen[str]) -> None:
-    assert single.take(Paths(run=str(tmp_path))) is None
+    assert bootlock.take(Paths(run=str(tmp_path))) is None
     other.kill()
     other.wait(10)
-    handle = single.take(Paths(run=str(tmp_path)))
+    handle = bootlock.take(Paths(run=str(tmp_path)))
     assert handle is not None
     os.close(handle)
 
@@ -70,10 +70,10 @@ def test_the_container_s_own_program_waits_for_its_turn(
     tmp_path: Path, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The container would end with it."""
-    assert single.turn(Paths(run=str(tmp_path)), "") is False
+    assert bootlock.turn(Paths(run=str(tmp_path)), "") is False
     monkeypatch.setattr(os, "getppid", lambda: 1)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(single.turn, Paths(run=str(tmp_path)), "")
+        waiting = pool.submit(bootlock.turn, Paths(run=str(tmp_path)), "")
         said = until(lambda: capsys.readouterr().out.partition("already: this one")[2], what="it says so")
         assert said == " takes over when that one ends\n" and not waiting.done()
         other.kill()
@@ -82,13 +82,13 @@ def test_the_container_s_own_program_waits_for_its_turn(
 
 def test_a_lock_is_handed_on(tmp_path: Path) -> None:
     paths = Paths(run=str(tmp_path))
-    handle = single.take(paths)
+    handle = bootlock.take(paths)
     assert handle is not None
     os.set_inheritable(handle, True)
-    assert single._inherited(paths, str(handle)) and not os.get_inheritable(handle)
+    assert bootlock._inherited(paths, str(handle)) and not os.get_inheritable(handle)
     with (tmp_path / "other").open("w") as other:
         for text in (str(other.fileno()), "999", "x", ""):
-            assert not single._inherited(paths, text)
+            assert not bootlock._inherited(paths, text)
     os.close(handle)
 
 
