@@ -111,40 +111,17 @@ def _explain(
     return CannotResolve(f"the hub answers HTTP {status}{': ' + said if said else ''}", "run it again later")
 
 
-def program(url: str, courtesy: Courtesy) -> LockedFile:
-    """The SHA-256 that its authors publish beside a program, as `URL.sha256`. Raises CannotResolve."""
-    answer = courtesy.ask(web.host_of(url), lambda: web.ask(f"{url}.sha256"))
-    _refused(answer)
-    words = answer.body.decode("ascii", "replace").split()
-    if not words or not _SHA256.fullmatch(words[0]):
-        raise CannotResolve(f"{web.host_of(answer.url)} does not answer with a SHA-256", "run it again later")
-    return LockedFile(sha256=words[0])
-
-
 def _plain(url: str, courtesy: Courtesy) -> LockedFile:
     """Size by HEAD; a plain server knows no SHA-256."""
     # without this header some servers state the length of what they would send compressed
     answer = courtesy.ask(
         web.host_of(url), lambda: web.ask(url, method="HEAD", headers={"Accept-Encoding": "identity"})
     )
-    _refused(answer)
+    web.good(answer)
     length = answer.header("Content-Length")
     if length is None or not length.isdigit() or answer.header("Content-Encoding") not in (None, "identity"):
         raise CannotResolve(f"{web.host_of(answer.url)} does not say how large it is", "state `size` in the manifest")
     return LockedFile(size=int(length))
-
-
-def _refused(answer: web.Answer) -> None:
-    """Raises CannotResolve for every answer but a good one."""
-    if answer.status in (401, 403):
-        raise CannotResolve(
-            f"{web.host_of(answer.url)} refuses access (HTTP {answer.status})",
-            "a plain address must be readable by everyone; `hf:` and `civitai://` take a token",
-        )
-    if answer.status in (404, 410):
-        raise CannotResolve(f"there is no such file (HTTP {answer.status})", "check the address")
-    if answer.status != 200:
-        raise CannotResolve(f"{web.host_of(answer.url)} answers HTTP {answer.status}", "run it again later")
 
 
 def _civitai(url: str, environ: Mapping[str, str], courtesy: Courtesy) -> LockedFile:

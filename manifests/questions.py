@@ -101,7 +101,7 @@ def _ask_file(
     item = f"{kind} {key}"
     try:
         if kind == "program":
-            found = _program(file.url, environ, courtesy)
+            found = releases.metadata(file.url, environ, courtesy)
         else:
             found = hub.metadata(file.url, given.revision or file.revision, environ, courtesy)
         found = _agreed(given, found, file)
@@ -109,11 +109,6 @@ def _ask_file(
         return [Answer(item, reason)]
     words = [f"{found.size:,} bytes" if found.size is not None else "size unknown", found.sha256 or "no sha256"]
     return [Answer(item, partial(_with_file, kind, key, found), ", ".join(words))]
-
-
-def _program(url: str, environ: Mapping[str, str], courtesy: Courtesy) -> LockedFile:
-    """KasmVNC's package has no hash beside it, as micromamba has: GitHub says one."""
-    return releases.metadata(url, environ, courtesy) if url.endswith(".deb") else hub.program(url, courtesy)
 
 
 def _agreed(given: LockedFile, found: LockedFile, file: WantedFile) -> LockedFile:

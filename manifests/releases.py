@@ -1,5 +1,5 @@
-"""What GitHub says about a file of a release: its size and SHA-256. Where it says no SHA-256, the file is fetched once
-and counted."""
+"""What is said about a program of a release: the SHA-256 that its authors publish beside it, or what GitHub says. Where
+that is no SHA-256, the file is fetched once and counted."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from manifests.lock import LockedFile
 from manifests.web import CannotResolve, Courtesy
 
 API = "https://api.github.com"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _PATH = re.compile(r"/([^/]+/[^/]+)/releases/download/([^/]+)/([^/]+)")
 
@@ -23,6 +24,20 @@ def metadata(url: str, environ: Mapping[str, str], courtesy: Courtesy) -> Locked
 
     Of `environ` count GITHUB_API_URL and GITHUB_TOKEN, which GitHub's own workflows set.
     """
+    # KasmVNC's package has no hash beside it, as micromamba has.
+    return _asset(url, environ, courtesy) if url.endswith(".deb") else _beside(url, courtesy)
+
+
+def _beside(url: str, courtesy: Courtesy) -> LockedFile:
+    answer = courtesy.ask(web.host_of(url), lambda: web.ask(f"{url}.sha256"))
+    web.good(answer)
+    words = answer.body.decode("ascii", "replace").split()
+    if not words or not _SHA256.fullmatch(words[0]):
+        raise CannotResolve(f"{web.host_of(answer.url)} does not answer with a SHA-256", "run it again later")
+    return LockedFile(sha256=words[0])
+
+
+def _asset(url: str, environ: Mapping[str, str], courtesy: Courtesy) -> LockedFile:
     match = _PATH.fullmatch(urlsplit(url).path)
     assert match is not None, url
     repo, tag, name = match.groups()

@@ -150,6 +150,19 @@ def ask(
         raise silent(url, error) from None
 
 
+def good(answer: Answer) -> None:
+    """Raises CannotResolve for every answer but a plain file."""
+    if answer.status in (401, 403):
+        raise CannotResolve(
+            f"{host_of(answer.url)} refuses access (HTTP {answer.status})",
+            "a plain address must be readable by everyone; `hf:` and `civitai://` take a token",
+        )
+    if answer.status in (404, 410):
+        raise CannotResolve(f"there is no such file (HTTP {answer.status})", "check the address")
+    if answer.status != 200:
+        raise CannotResolve(f"{host_of(answer.url)} answers HTTP {answer.status}", "run it again later")
+
+
 def _busy(answer: Answer) -> Answer:
     if answer.status in (429, 503):
         raise busy(answer.url, answer.status, answer.header("Retry-After"))
