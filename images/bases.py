@@ -18,6 +18,7 @@ from pathlib import Path
 from manifests.trouble import Trouble, told
 
 ROOT = Path(__file__).resolve().parent.parent
+APT = Path("/etc/apt")
 CACHE = ROOT / ".cache" / "bases"
 REPOSITORY = "localhost/firstlight-base"
 EPOCH = "1763600000"
@@ -42,13 +43,13 @@ def default_suite() -> str:
     return "trixie" if os_release.get("ID") == "debian" else os_release.get("VERSION_CODENAME", "trixie")
 
 
-def sources(apt: Path = Path("/etc/apt")) -> Iterator[tuple[str, list[str], list[str]]]:
+def sources() -> Iterator[tuple[str, list[str], list[str]]]:
     """(address, suites, components) of every package source of this machine."""
-    for file in sorted([apt / "sources.list", *apt.glob("sources.list.d/*.list")]):
+    for file in sorted([APT / "sources.list", *APT.glob("sources.list.d/*.list")]):
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         for found in re.finditer(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)$", text, re.MULTILINE):
             yield found.group(1), [found.group(2)], found.group(3).split()
-    for file in sorted(apt.glob("sources.list.d/*.sources")):
+    for file in sorted(APT.glob("sources.list.d/*.sources")):
         for stanza in re.split(r"\n\s*\n", file.read_text(encoding="utf-8")):
             lines = [line for line in stanza.splitlines() if not line.startswith("#")]
             fields = {key.strip().lower(): value.split() for key, _, value in (line.partition(":") for line in lines)}
@@ -57,10 +58,10 @@ def sources(apt: Path = Path("/etc/apt")) -> Iterator[tuple[str, list[str], list
                     yield address, fields.get("suites", []), fields.get("components", [])
 
 
-def mirror(apt: Path = Path("/etc/apt")) -> str:
+def mirror() -> str:
     """The mirror that this machine takes its distribution from. Raises Trouble when its apt sources name none."""
     codename = release().get("VERSION_CODENAME", "")
-    for address, suites, components in sources(apt):
+    for address, suites, components in sources():
         if codename in suites and "main" in components:
             if address.startswith("mirror+file:"):
                 listed = Path(address.removeprefix("mirror+file:")).read_text(encoding="utf-8").split()

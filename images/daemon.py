@@ -19,6 +19,8 @@ from manifests.trouble import Trouble
 
 OLDEST_DOCKER = (23,)
 OLDEST_BUILDX = (0, 13)
+ANSWERS_WITHIN = 15.0
+"""Seconds for a registry."""
 START = "`tests/machine.sh` installs and starts Docker on Debian and Ubuntu"
 
 
@@ -163,11 +165,11 @@ def builder(client: docker.DockerClient) -> Builder:
     return Builder(found, driver.group(1), has_containerd_store(client))
 
 
-def image_reachable(reference: str, within: float = 15) -> bool:
-    """Whether a registry holds `reference` and lets us read it; `within` in seconds."""
+def image_reachable(reference: str) -> bool:
+    """Whether a registry holds `reference`, lets us read it, and says so in time."""
     argv = ["docker", "buildx", "imagetools", "inspect", "--raw", reference]
     try:
-        done = subprocess.run(argv, capture_output=True, timeout=within, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=ANSWERS_WITHIN, check=False)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

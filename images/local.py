@@ -34,24 +34,16 @@ class Stop(Exception):
     """The user wants it to end."""
 
 
-def run_local(
-    loaded: Loaded,
-    lock: Lock,
-    root: Path | str,
-    environ: Mapping[str, str] = os.environ,
-    *,
-    env: Sequence[str] = (),
-    follow: bool = True,
-) -> int:
+def run_local(loaded: Loaded, lock: Lock, root: Path | str, *, env: Sequence[str] = ()) -> int:
     """Start everything below `root`, say where JupyterLab is, show how far things are, until Ctrl-C or SIGTERM.
 
     `env` are more variables, as `KEY=VALUE` or `KEY`. Returns 130 when it was stopped that way, 1 when it could not
     start or ended by itself. Either way nothing of it runs any more.
     """
-    return told(lambda: _claimed(loaded, lock, root, {**environ, **variables.given(env, environ)}, follow))
+    return told(lambda: _claimed(loaded, lock, root, {**os.environ, **variables.given(env, os.environ)}))
 
 
-def _claimed(loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str, str], follow: bool) -> int:
+def _claimed(loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str, str]) -> int:
     if missing := ground.missing_programs(environ, loaded.manifest):
         print(f"run --local: not installed here: {', '.join(missing)}", file=sys.stderr)
         for line in ground.install_commands(missing):
@@ -60,7 +52,7 @@ def _claimed(loaded: Loaded, lock: Lock, root: Path | str, environ: Mapping[str,
     try:
         with _signals(), ground.claim(Path(root).expanduser().resolve()) as place:
             plan = prepare(place, loaded, lock, environ)
-            return _run(place, plan, environ, follow)
+            return _run(place, plan, environ)
     except GroundError as error:
         print(f"run --local: {error}", file=sys.stderr)
         return 1
@@ -105,7 +97,7 @@ def _control(home: Path, more: list[str], environ: Mapping[str, str]) -> None:
     marker.write_text(wanted + "\n")
 
 
-def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) -> int:
+def _run(place: Ground, plan: Plan, environ: Mapping[str, str]) -> int:
     strangers = descendants.living()
     descendants.adopt()
     env = {name: value for name, value in environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
@@ -114,10 +106,11 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
     children: list[subprocess.Popen[bytes]] = []
     try:
         began = time.monotonic()
+        # What this process starts ends with it, however it ends.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", firstlight]
         # Its own session: Ctrl-C reaches this process only, which then ends everything in good order.
-        command = ["setpriv", "--pdeathsig", "KILL", "--", firstlight, "boot"]
         daemon = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            [*command, "boot"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
         children.append(daemon)
         if not _wait_for_lab(plan, daemon, env):
@@ -128,9 +121,7 @@ def _run(place: Ground, plan: Plan, environ: Mapping[str, str], follow: bool) ->
         for title, link in links[1:]:
             print(f"  {title}: {link}")
         print(f"\n  Logs: {plan.paths.logs}\n  Ctrl-C stops everything.\n", flush=True)
-        if follow:
-            view = subprocess.Popen([firstlight, "status", "--follow"], env=env, stdin=subprocess.DEVNULL)
-            children.append(view)
+        children.append(subprocess.Popen([*command, "status", "--follow"], env=env, stdin=subprocess.DEVNULL))
         status = daemon.wait()
         print(f"run --local: it ended (status {status}); see {plan.paths.logs}", file=sys.stderr)
         return 1

@@ -141,10 +141,6 @@ class Graph:
             rest += more
         return [node for node in self.nodes if node in found]
 
-    def finished(self) -> bool:
-        """Nothing runs and nothing more can start."""
-        return all(state in ENDED for state in self.state.values())
-
     def _holds(self, need: Need) -> bool:
         state = self.state.get(need.id, "done")
         return state in ENDED if need.soft else state in SATISFIES

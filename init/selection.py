@@ -13,6 +13,8 @@ from init.plan import ModelsSpec, Plan
 TRUE = frozenset({"true", "1", "yes", "on"})
 FALSE = frozenset({"false", "0", "no", "off"})
 FILE = "sets.json"
+MOST = 12
+"""Names that a message lists."""
 
 
 @dataclass
@@ -84,13 +86,13 @@ def select(plan: Plan, environ: Mapping[str, str], changes: Changes | None = Non
     return Selection([name for name in names if name in chosen], problems)
 
 
-def closest(word: str, known: Iterable[str], most: int = 12) -> str:
-    """What is meant instead, to follow `no … 'word'`: the known word that is close, else `most` of those there are."""
+def closest(word: str, known: Iterable[str]) -> str:
+    """What is meant instead, to follow `no … 'word'`: the known word that is close, else `MOST` of those there are."""
     words = list(known)
     found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     if found:
         return f"; did you mean {found[0]}?"
-    return f"; there is {', '.join(words[:most])}{', …' if len(words) > most else ''}" if words else "; there is none"
+    return f"; there is {', '.join(words[:MOST])}{', …' if len(words) > MOST else ''}" if words else "; there is none"
 
 
 def read(state: Path) -> Changes:

@@ -25,6 +25,8 @@ QUICKEST, SLOWEST = 0.03, 0.25
 """Seconds between two looks at a service that starts: a fortieth of what it has taken so far, within these."""
 BUSY = 15
 """Probes in a row that a ready service may leave unanswered: apps do not answer while they compute."""
+END = 4096
+"""Bytes at a log's end that its last words are looked for in."""
 
 
 class Watcher:
@@ -198,11 +200,11 @@ def running(plan: Plan) -> list[str]:
     return found
 
 
-def last_words(log: Path, within: int = 4096) -> str:
+def last_words(log: Path) -> str:
     """The line near the end of a log that tells most about a failure, or nothing."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - within))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END))
             return process.gist(file.read().decode("utf-8", "replace").splitlines()[-20:], 1)
     except OSError:
         return ""

@@ -118,10 +118,10 @@ class Demo:
 
 
 @contextmanager
-def demo(checkout: Path, rate: str) -> Iterator[Demo]:
+def demo(checkout: Path) -> Iterator[Demo]:
     """Runs, and ends by Ctrl-C."""
     environ = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
-    environ["FIRSTLIGHT_DEMO_RATE"] = rate
+    environ["FIRSTLIGHT_DEMO_RATE"] = "0.5"
     with Terminal(["make", "demo"], checkout, environ) as terminal:
         running = Demo(checkout, terminal)
         yield running
@@ -134,7 +134,7 @@ def demo(checkout: Path, rate: str) -> Iterator[Demo]:
 @pytest.mark.timeout(1200)
 def test_from_nothing_to_the_app_and_on_from_there(checkout: Path) -> None:
     locked = {key: file for key, file in lock.read(load.load("demo")).models.items() if "/mural/" not in key}
-    with demo(checkout, rate="0.5") as first:
+    with demo(checkout) as first:
         status, page = first.browser.open(first.address("JupyterLab"))
         assert (status, b"jupyter-config-data" in page) == (200, True), page
         status, page = first.browser.open(first.address("Lightbox"))
@@ -158,7 +158,7 @@ def test_from_nothing_to_the_app_and_on_from_there(checkout: Path) -> None:
         made = first.made()
         assert all(any(f"/.demo/{name}/" in file for file in made) for name in RARE)
 
-    with demo(checkout, rate="0.5") as again:
+    with demo(checkout) as again:
         status, _ = again.browser.open(again.address("JupyterLab"))
         assert status == 200
         until(lambda: again.browser.open(again.address("Lightbox"))[0] == 200, 240, every=0.5, what="Lightbox answers")

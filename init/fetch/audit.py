@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,15 +24,9 @@ class Finding:
     message: str = ""
 
 
-def audit(
-    models: Path,
-    state: Path,
-    files: list[FileSpec],
-    on_bytes: Callable[[str, int], None] | None = None,
-    cancel: threading.Event | None = None,
-) -> Iterator[Finding]:
+def audit(models: Path, state: Path, files: list[FileSpec]) -> Iterator[Finding]:
     """Compare files with what the lock, else the ledger, says. A wrong one loses its line in the ledger, so that the
-    next start moves it aside and fetches it again. Raises OSError when the ledger cannot be written, Cancelled."""
+    next start moves it aside and fetches it again. Raises OSError when the ledger cannot be written."""
     root, ledger = models.resolve() if models.exists() else models, Ledger(state)
     for file in files:
         final, line = root / file.path, ledger.get(file.path)
@@ -50,7 +43,7 @@ def audit(
             yield Finding(file.path, "unknown", "no hash is known; its size is right" if size else "no hash is known")
             continue
         try:
-            found = verify.digest(final, _each(on_bytes, file.path), cancel)
+            found = verify.digest(final)
         except OSError as error:
             ledger.drop(file.path)
             yield Finding(file.path, "wrong", f"cannot be read: {error.strerror}")
@@ -62,10 +55,6 @@ def audit(
         else:
             ledger.drop(file.path)
             yield Finding(file.path, "wrong", f"its SHA-256 is {found}, and should be {expected}")
-
-
-def _each(on_bytes: Callable[[str, int], None] | None, path: str) -> Callable[[int], None] | None:
-    return None if on_bytes is None else lambda read: on_bytes(path, read)
 
 
 def _let_go(path: Path) -> None:

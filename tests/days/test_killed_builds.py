@@ -23,16 +23,9 @@ GATED = '#!/bin/sh\ncat /workspace/gate >/dev/null\nexec gcc "$@"\n'
 """A compiler that waits until somebody opens the gate: the kills hit the compilation itself."""
 
 
-def runs(machine: Machine, stage: str) -> int:
-    """How often a stage has begun."""
-    return sum(event["event"] == "stage" and event["state"] == "running" and event["id"] == stage
-               for event in events(machine))  # fmt: skip
-
-
-def stands(machine: Machine, stage: str) -> str:
-    """A stage's last state; empty until it has begun."""
-    states = [event["state"] for event in events(machine) if event["event"] == "stage" and event["id"] == stage]
-    return str(states[-1]) if states else ""
+def states(machine: Machine, stage: str) -> list[str]:
+    """Those that a stage has been in, the last one last."""
+    return [event["state"] for event in events(machine) if event["event"] == "stage" and event["id"] == stage]
 
 
 def compiling(machine: Machine) -> set[str]:
@@ -55,13 +48,13 @@ def test_what_was_made_is_kept(built: Callable[[str], str], docker: docker_sdk.D
         with watch.asking():
             # The first kill hits the environment in its first seconds; with its packages cached it may then be faster.
             for victim in VICTIMS:
-                if until(lambda: stands(machine, "app"), within=60, what="the environment") == "done":
+                if until(lambda: states(machine, "app"), within=60, what="the environment")[-1] == "done":
                     break
                 kill(machine, victim)
                 watch.up()
             for number, victim in enumerate(VICTIMS, 1):
                 waiting = until(lambda: compiling(machine), within=90, what="the compiler")
-                assert runs(machine, "cppn") >= number
+                assert states(machine, "cppn").count("running") >= number
                 kill(machine, victim)
                 until(lambda waiting=waiting: not waiting & compiling(machine), within=30, what="its end")  # type: ignore[misc]
                 watch.up()

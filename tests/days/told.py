@@ -24,13 +24,13 @@ def told(workspace: Path, name: str) -> state.StageState:
     return next(stage for stage in snapshot.stages if stage.id == f"models:{name}")
 
 
-def reaches(workspace: Path, name: str, wanted: str, said: str = "", within: float = 60.0) -> state.StageState:
+def reaches(workspace: Path, name: str, wanted: str, said: str = "") -> state.StageState:
     def there() -> state.StageState | None:
         now = told(workspace, name)
         return now if now.state == wanted and said in now.message else None
 
     try:
-        found = until(there, within)
+        found = until(there, within=60)
     except AssertionError:
         raise AssertionError(f"{name}: wanted {wanted} and {said!r}, have {told(workspace, name)}") from None
     assert found is not None

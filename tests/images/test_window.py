@@ -115,14 +115,14 @@ def notes(machine: Machine) -> Mapping[str, Any]:
     return found
 
 
-def sees(machine: Machine, within: float = 20, **wanted: object) -> Mapping[str, Any]:
+def sees(machine: Machine, **wanted: object) -> Mapping[str, Any]:
     """Wait until the app sees this."""
 
     def seen() -> Mapping[str, Any] | None:
         found = notes(machine)
         return found if all(found.get(name) == value for name, value in wanted.items()) else None
 
-    return until(seen, within=within, what=f"the app sees {wanted}: {notes(machine)}") or {}
+    return until(seen, within=20, what=f"the app sees {wanted}: {notes(machine)}") or {}
 
 
 def shows(page: Page, machine: Machine, within: float = 30) -> None:

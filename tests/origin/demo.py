@@ -44,7 +44,7 @@ def main() -> int:
         origin.limit(float(os.environ.get("FIRSTLIGHT_DEMO_RATE", RATE)) * 1e6)
         from images.local import INTERRUPTED, run_local
 
-        code = run_local(loaded, read(loaded), options.root, os.environ)
+        code = run_local(loaded, read(loaded), options.root)
         return 0 if code == INTERRUPTED else code
 
 

@@ -99,10 +99,10 @@ def start(control: Path, tmp_path: Path) -> Iterator[Start]:
             (home / "control.sha256").write_text(ground.control_digest(home / "control", []))
         out = tmp_path / f"out{len(running)}"
         code = (
-            "import os, sys; from images import local; from manifests import load, lock;"
+            "import sys; from images import local; from manifests import load, lock;"
             f"loaded = load.load({str(manifest)!r});"
             f"root, given = {str(root)!r}, {given!r};"
-            "sys.exit(local.run_local(loaded, lock.read(loaded), root, os.environ, env=given, follow=False))"
+            "sys.exit(local.run_local(loaded, lock.read(loaded), root, env=given))"
         )
         names = ("JUPYTER_TOKEN", "JUPYTER_PASSWORD", "OPEN_BUTTON_TOKEN", "NB_PREFIX")
         env = {k: v for k, v in os.environ.items() if k not in names}

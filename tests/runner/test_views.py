@@ -100,17 +100,17 @@ def test_no_width_cuts_the_command_that_repairs(tmp_path: Path) -> None:
     text = house.firstlight("status", COLUMNS="80").stdout
     assert left in text and f"to repair: firstlight retry models:{name}\n" in text
     assert not [line for line in text.splitlines() if line != line.rstrip()]
-    on_terminal = terminal(house, "80")
+    on_terminal = terminal(house)
     assert max(len(line) for line in on_terminal) <= 80
     assert any(line.endswith("not selected;") for line in on_terminal)
     assert any(line.strip() == "`firstlight models add mural` fetches it" for line in on_terminal)
     assert f"`firstlight models add {name}` fetches it".replace(" ", "") in "".join(on_terminal).replace(" ", "")
 
 
-def terminal(house: House, columns: str) -> list[str]:
+def terminal(house: House) -> list[str]:
     """What `status` writes on a terminal without colours."""
     ours, theirs = pty.openpty()
-    environ = house.environ(TERM="xterm", NO_COLOR="1", COLUMNS=columns, LINES="24")
+    environ = house.environ(TERM="xterm", NO_COLOR="1", COLUMNS="80", LINES="24")
     argv = [sys.executable, "-m", "init.cli", "status"]
     with subprocess.Popen(argv, env=environ, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
