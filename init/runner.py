@@ -137,26 +137,24 @@ class Runner:
     def pause(self, stage: Stage) -> None:
         """Let a model set rest: what there is of its files stays, and it goes on from there."""
         self.graph.hold(stage.id)
-        attempt = self.running.pop(stage.id, None)
-        if attempt is not None:
-            attempt.end()
-            self.threads.pop(stage.id, None)
+        self._interrupt(stage)
         self.store.stage(stage.id, state="waiting", message="paused", rate_bps=None)
         self._judge()
-
-    def resume(self, stage: Stage) -> None:
-        self.release([stage.id])
 
     def drop(self, stage: Stage, delete: bool) -> int:
         """Take a model set back; the bytes that this frees."""
         assert isinstance(stage.spec, ModelsSpec)
+        self._interrupt(stage)
+        record.drop(self.plan, stage)
+        others = [s.spec for s in self.plan.stages if s is not stage and self.graph.state[s.id] != "skipped"]
+        return self.sets.drop(stage.spec, [spec for spec in others if isinstance(spec, ModelsSpec)], delete)
+
+    def _interrupt(self, stage: Stage) -> None:
+        """What it may still say counts no more."""
         attempt = self.running.pop(stage.id, None)
         if attempt is not None:
             attempt.end()
             self.threads.pop(stage.id, None)
-        record.drop(self.plan, stage)
-        others = [s.spec for s in self.plan.stages if s is not stage and self.graph.state[s.id] != "skipped"]
-        return self.sets.drop(stage.spec, [spec for spec in others if isinstance(spec, ModelsSpec)], delete)
 
     def _select(self) -> None:
         chosen = self.sets.select()

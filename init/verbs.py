@@ -156,7 +156,7 @@ class Verbs:
         name = str(request["set"])
         if stage.id not in runner.graph.held:
             raise Refused(f"{name} is not paused: it is {runner.graph.state[stage.id]}")
-        runner.resume(stage)
+        runner.release([stage.id])
         return f"{name} goes on"
 
     def _set(self, request: dict[str, Any]) -> Stage:

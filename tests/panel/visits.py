@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from init.state import Headline, ServiceState, StageState
 from tests.lab.support import Place
+from tests.panel.scene import Panel
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request, Response
@@ -35,11 +36,11 @@ def tell(place: Place, text: str, port: int = 8188, page: str = "", **changes: A
     place.write(**{"headline": Headline(text), "stages": stages, "services": [app], **changes})
 
 
-class Visit:
+class Visit(Panel):
     """Watches a page from its first request on."""
 
     def __init__(self, page: Page):
-        self.page = page
+        super().__init__(page)
         self.asked: list[str] = []
         """Paths below `firstlight/` in the order of the requests."""
         self.complaints: list[str] = []
@@ -57,14 +58,6 @@ class Visit:
             self.page.goto(url)
         return self
 
-    @property
-    def body(self) -> Locator:
-        return self.page.locator(".fl-body")
-
-    @property
-    def headline(self) -> Locator:
-        return self.body.locator(".fl-headline")
-
     def shows(self, text: str) -> None:
         """Wait until the headline says this."""
         expect(self.headline).to_have_text(text, timeout=WITHIN)
@@ -72,14 +65,6 @@ class Visit:
     @property
     def away(self) -> Locator:
         return self.body.locator(".fl-away")
-
-    @property
-    def status(self) -> Locator:
-        """The item of the status bar."""
-        return self.page.locator("button.fl-status")
-
-    def row(self, key: str) -> Locator:
-        return self.body.locator(f'.fl-row[data-key="{key}"]')
 
     def said(self, key: str) -> Locator:
         """What came of an action that was asked for in a row."""
