@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from images import shipped
-from init.plan import KernelSpec, Plan, PythonSpec, Stage
+from init.plan import Plan, Stage
+from init.specs import KernelSpec, PythonSpec
 from manifests import clashes, desktop, expand
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from images.variables import given
 from init import eta, graph, guess, history, lines, selection, timeline
 from init.fetch.workers import Tuning
 from init.graph import SERVICE
-from init.plan import FileSpec, KernelSpec, ModelsSpec, Plan, Stage
+from init.plan import Plan, Stage
+from init.specs import FileSpec, KernelSpec, ModelsSpec
 from manifests.trouble import told
 
 if TYPE_CHECKING:

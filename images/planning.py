@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from images import shipped, specs
 from images.layout import IMAGE, Layout
-from init.plan import GpuSpec, JupyterSpec, Need, Plan, ReadySpec, Resource, SelectSpec, ServiceSpec, Spec, Stage
+from init.plan import JupyterSpec, Need, Plan, ReadySpec, Resource, SelectSpec, ServiceSpec, Stage
+from init.specs import GpuSpec, Spec
 from manifests import cuda, desktop, expand
 from manifests.model import Manifest, Service
 

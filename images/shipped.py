@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from init.plan import Code, Plan, Stage
+    from init.plan import Plan, Stage
+    from init.specs import Code
     from manifests.load import Loaded
 
 LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
@@ -70,7 +71,7 @@ def digest(path: Path) -> str:
 
 def of(stage: Stage) -> list[str]:
     """Paths below `Paths.files` that a stage needs."""
-    from init.plan import CommandSpec, GitSpec, KernelSpec, NodesSpec, NotebookSpec
+    from init.specs import CommandSpec, GitSpec, KernelSpec, NodesSpec, NotebookSpec
 
     def code(origin: Code) -> list[str]:
         return [origin.path] if origin.path is not None else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from images import shipped
-from init.plan import (
+from init.specs import (
     Code,
     CommandSpec,
     CondaSpec,

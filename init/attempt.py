@@ -15,9 +15,10 @@ from typing import Any, Literal
 from init import record, workplace
 from init.failure import StageFailed
 from init.lines import span
-from init.plan import ModelsSpec, Plan, Stage
+from init.plan import Plan, Stage
 from init.record import Record
 from init.redact import Redactor
+from init.specs import ModelsSpec
 from init.stages import Handler
 from init.stages.context import Outcome
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from init.graph import SERVICE
-from init.plan import GitSpec, KernelSpec, NodesSpec, Plan, PythonSpec, Stage
+from init.plan import Plan, Stage
+from init.specs import GitSpec, KernelSpec, NodesSpec, PythonSpec
 
 Guess = tuple[float, float]
 """Least and most seconds."""

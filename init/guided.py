@@ -12,7 +12,8 @@ from typing import Any
 
 from init import record
 from init.graph import SERVICE, Graph
-from init.plan import NotebookSpec, Plan
+from init.plan import Plan
+from init.specs import NotebookSpec
 from init.state import Headline, ServiceState, Snapshot, StageState
 
 VARIABLE = "SETUP"

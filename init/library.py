@@ -7,7 +7,8 @@ from pathlib import Path
 
 from init import control, lines, selection, state
 from init.fetch.audit import audit
-from init.plan import ModelsSpec, Plan
+from init.plan import Plan
+from init.specs import ModelsSpec
 from init.state import SetState
 
 WORDS = {"ok": "fine", "missing": "missing", "wrong": "wrong", "unknown": "unknown"}

@@ -21,9 +21,10 @@ from init import access, consequences, control, eta, graph, guided, lines, proce
 from init.attempt import Attempt, End, Interrupted
 from init.graph import SERVICE
 from init.outlook import Outlook
-from init.plan import ModelsSpec, Plan, Stage
+from init.plan import Plan, Stage
 from init.redact import Redactor, secrets
 from init.sets import Sets
+from init.specs import ModelsSpec
 from init.stages import HANDLERS, Handler
 from init.state import ServiceStatus
 from init.store import Store

@@ -16,7 +16,8 @@ from pathlib import Path
 from init import access, activation, address, control, desktop, state
 from init.complaint import Complaint
 from init.paths import rescue
-from init.plan import KernelSpec, Plan, PlanError, ServiceSpec, load
+from init.plan import Plan, PlanError, ServiceSpec, load
+from init.specs import KernelSpec
 
 MISSING = 127
 ANSWERS_WITHIN = 3.0

@@ -11,7 +11,8 @@ from typing import Any
 from init import selection
 from init.graph import Graph
 from init.lines import size
-from init.plan import ModelsSpec, Plan
+from init.plan import Plan
+from init.specs import ModelsSpec
 from init.state import FileState, SetState, Snapshot
 from init.store import Store
 

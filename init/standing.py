@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 
 from init import bootid, graph
-from init.plan import ModelsSpec, Plan, Resource, ServiceSpec
+from init.plan import Plan, Resource, ServiceSpec
+from init.specs import ModelsSpec
 from init.state import Phase, ServiceState, Snapshot, StageState
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from init import lines, record, selection
 from init.control import TIMEOUT, Refused
 from init.graph import SERVICE
-from init.plan import ModelsSpec, Stage
+from init.plan import Stage
+from init.specs import ModelsSpec
 
 if TYPE_CHECKING:
     from init.runner import Runner

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from init import process
-from init.plan import KernelSpec, ModelsSpec, Plan, Stage
+from init.plan import Plan, Stage
 from init.redact import Redactor
+from init.specs import KernelSpec, ModelsSpec
 from init.stages.context import Context, Report
 
 

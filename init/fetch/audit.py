@@ -11,7 +11,7 @@ from typing import Literal
 
 from init.fetch import verify
 from init.fetch.ledger import Ledger, Line
-from init.plan import FileSpec
+from init.specs import FileSpec
 
 
 @dataclass(frozen=True)

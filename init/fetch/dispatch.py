@@ -19,7 +19,7 @@ from init.fetch.sources import Address, Sources, probe
 from init.fetch.transfer import Transfers
 from init.fetch.trouble import Trouble
 from init.lines import size
-from init.plan import FileSpec
+from init.specs import FileSpec
 
 AHEAD = 8
 """Files whose addresses are asked for before there is a place for them."""

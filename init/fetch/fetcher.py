@@ -14,7 +14,7 @@ from init.fetch.dispatch import Dispatcher
 from init.fetch.job import FetchResult, Progress, Want
 from init.fetch.queue import result
 from init.fetch.workers import Tuning
-from init.plan import FileSpec
+from init.specs import FileSpec
 from init.state import FileState
 
 

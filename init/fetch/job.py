@@ -12,7 +12,7 @@ from typing import Any, Literal
 from init.fetch import space
 from init.fetch.sources import Address
 from init.fetch.trouble import Trouble
-from init.plan import FileSpec
+from init.specs import FileSpec
 
 State = Literal["new", "checking", "queued", "resolving", "fetching", "verifying", "done", "failed", "dropped"]
 ENDED = ("done", "failed", "dropped")

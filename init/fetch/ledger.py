@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from init.fetch.lease import kernel
-from init.plan import FileSpec
+from init.specs import FileSpec
 
 SCHEMA = "firstlight.ledger/1"
 

@@ -11,7 +11,7 @@ from init.fetch.job import ENDED, FetchResult, Job, Progress, Want, lacking
 from init.fetch.remedy import full
 from init.fetch.trouble import Trouble
 from init.lines import size
-from init.plan import FileSpec
+from init.specs import FileSpec
 
 MOVING = frozenset({"new", "checking", "resolving", "fetching"})
 

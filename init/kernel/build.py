@@ -11,8 +11,8 @@ from pathlib import Path
 from init import memory
 from init.failure import StageFailed
 from init.kernel import toolkit
-from init.plan import KernelSpec
 from init.process import OutOfMemory, gist
+from init.specs import KernelSpec
 from init.stages import uv
 from init.stages.context import Context
 from init.stages.environment import Environment

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from init.kernel import toolkit
-from init.plan import KernelSpec
+from init.specs import KernelSpec
 from init.stages.environment import Environment
 
 FLAGS = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS", "CXX_APPEND_FLAGS")

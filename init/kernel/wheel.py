@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from init.plan import WheelSpec
+from init.specs import WheelSpec
 
 
 def fits(wheel: WheelSpec, name: str, arch: Sequence[str], version: str) -> bool:

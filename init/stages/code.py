@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from init.failure import StageFailed
-from init.plan import Code
+from init.specs import Code
 from init.stages import replacement
 from init.stages.context import Context
 from init.stages.repository import Git, GitFailed, explained, resolve, unknown_ref

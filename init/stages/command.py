@@ -7,7 +7,7 @@ from pathlib import Path
 from init import activation
 from init.failure import StageFailed
 from init.paths import Paths
-from init.plan import CommandSpec
+from init.specs import CommandSpec
 from init.stages.context import Context, Outcome
 
 

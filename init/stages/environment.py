@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from init import activation
 from init.failure import StageFailed
-from init.plan import CondaSpec
+from init.specs import CondaSpec
 from init.stages import conda, uv
 from init.stages.context import Context
 

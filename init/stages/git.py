@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from init.failure import StageFailed
-from init.plan import GitSpec
+from init.specs import GitSpec
 from init.stages import upload
 from init.stages.code import put
 from init.stages.context import Context, Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from init.failure import StageFailed
 from init.kernel.driver import Driver, driver
 from init.lines import size
-from init.plan import GpuSpec
+from init.specs import GpuSpec
 from init.stages.context import Context, Outcome
 
 

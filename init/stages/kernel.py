@@ -20,8 +20,8 @@ from init.kernel.build import build
 from init.kernel.cache import WheelCache
 from init.kernel.key import Key
 from init.kernel.wheel import fits, package
-from init.plan import KernelSpec
 from init.process import gist
+from init.specs import KernelSpec
 from init.stages.code import identity, put
 from init.stages.context import Context, Outcome
 from init.stages.environment import Environment

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from init import selection
 from init.fetch.job import FetchResult, Progress
 from init.lines import size
-from init.plan import ModelsSpec, Plan
+from init.plan import Plan
+from init.specs import ModelsSpec
 from init.stages.context import Context, Outcome
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from init.failure import StageFailed
-from init.plan import NodeSpec, NodesSpec
+from init.specs import NodeSpec, NodesSpec
 from init.stages.code import Checkout, put
 from init.stages.context import Context, Outcome
 from init.stages.environment import Environment

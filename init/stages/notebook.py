@@ -16,7 +16,7 @@ from init.children import started
 from init.failure import StageFailed
 from init.fetch.trouble import bare
 from init.paths import Paths
-from init.plan import NotebookSpec
+from init.specs import NotebookSpec
 from init.stages import edition, kernelspec
 from init.stages.context import Context, Outcome
 from init.stages.edition import Edition, NoNotebook

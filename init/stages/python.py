@@ -10,7 +10,7 @@ from pathlib import Path
 
 from init import activation
 from init.failure import StageFailed
-from init.plan import PythonSpec
+from init.specs import PythonSpec
 from init.stages import kernelspec, layers, upload, uv
 from init.stages.context import Context, Outcome
 from init.stages.environment import Environment

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from init.paths import Paths
-from init.plan import InsteadSpec, PythonSpec
+from init.specs import InsteadSpec, PythonSpec
 from init.stages import replacement
 from init.stages.context import Outcome
 from init.stages.requirements import Requirements, read

@@ -17,7 +17,7 @@ import pytest
 from images import planning
 from init.kernel.cache import WheelCache
 from init.kernel.key import make
-from init.plan import KernelSpec, PythonSpec
+from init.specs import KernelSpec, PythonSpec
 from init.stages.environment import Environment
 from manifests import load, lock
 from tests.stages.bench import Bench, ran, write

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from init.fetch import Fetcher, Tuning
-from init.plan import FileSpec
+from init.specs import FileSpec
 
 HOME = Path(__file__).resolve().parents[2]
 REPO = "bench/weights"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from init import history
 from init.history import History
-from init.plan import CommandSpec
+from init.specs import CommandSpec
 from tests.bench.table import Section
 from tests.ports import free_port
 from tests.runner.support import House, command, service, supervised, web

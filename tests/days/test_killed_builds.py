@@ -11,7 +11,7 @@ import docker as docker_sdk
 import pytest
 
 from images import containers
-from init.plan import KernelSpec
+from init.specs import KernelSpec
 from tests.days.machine import plan, running
 from tests.days.victims import events, kill
 from tests.days.watch import Watch

@@ -10,7 +10,8 @@ from pathlib import Path
 import docker as docker_sdk
 
 from init import state
-from init.plan import KernelSpec, Plan
+from init.plan import Plan
+from init.specs import KernelSpec
 from tests.days.machine import plan, running
 from tests.days.watch import Watch
 from tests.images.machine import Machine

@@ -15,7 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from images import render
-from init.plan import Code, JupyterSpec, KernelSpec, NodeSpec, NodesSpec, PythonSpec, ReadySpec, Stage
+from init.plan import JupyterSpec, ReadySpec, Stage
+from init.specs import Code, KernelSpec, NodeSpec, NodesSpec, PythonSpec
 from manifests import load
 from tests.days.watch import Watch
 from tests.portal.conftest import control, stop  # noqa: F401

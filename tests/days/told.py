@@ -7,7 +7,8 @@ from pathlib import Path
 
 from init import state
 from init.fetch.verify import digest
-from init.plan import FileSpec, ModelsSpec, Stage
+from init.plan import Stage
+from init.specs import FileSpec, ModelsSpec
 from tests.images.machine import Machine
 from tests.origin.server import Published
 from tests.waiting import until

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from init.fetch import Fetcher, FetchResult, Tuning
-from init.plan import FileSpec
+from init.specs import FileSpec
 from init.state import FileState
 from tests.origin import Origin
 from tests.origin.server import Published

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from init.failure import StageFailed
 from init.fetch import Fetcher
-from init.plan import FileSpec
+from init.specs import FileSpec
 from init.state import FileState
 from tests.fetch.conftest import QUICK
 

@@ -14,7 +14,7 @@ import pytest
 from init.fetch import FetchResult, Progress, verify
 from init.fetch.audit import audit
 from init.fetch.ledger import Ledger, Line
-from init.plan import FileSpec
+from init.specs import FileSpec
 from init.stages.models import sentence, summary
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Generated, Origin

@@ -13,7 +13,7 @@ import pytest
 
 from init.failure import StageFailed
 from init.fetch.trouble import delay
-from init.plan import FileSpec
+from init.specs import FileSpec
 from init.stages.models import sentence
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Bytes, Generated, Origin

@@ -11,7 +11,7 @@ from init.failure import StageFailed
 from init.fetch import notes
 from init.fetch.job import Progress
 from init.fetch.verify import digest
-from init.plan import FileSpec
+from init.specs import FileSpec
 from tests.fetch.conftest import Kitchen, spec
 from tests.origin import Bytes, Generated, Origin
 from tests.origin.server import Published

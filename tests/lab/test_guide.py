@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from firstlight_lab import guide, tools
 
-from init.plan import DESKTOP, Code, GitSpec, InsteadSpec, Stage
+from init.plan import DESKTOP, Stage
+from init.specs import Code, GitSpec, InsteadSpec
 from tests.ports import free_port
 from tests.runner.support import House, command, service, stop, supervised
 from tests.waiting import until

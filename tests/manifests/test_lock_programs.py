@@ -8,7 +8,7 @@ import pytest
 
 from images import engine, specs
 from images.planning import plan
-from init.plan import PythonSpec
+from init.specs import PythonSpec
 from manifests import expand, load
 from manifests import lock as locks
 from manifests.ancestry import filled

@@ -19,7 +19,8 @@ import pytest
 
 from init import boot as first
 from init import health, state
-from init.plan import Code, KernelSpec, Need, ServiceSpec, Stage
+from init.plan import Need, ServiceSpec, Stage
+from init.specs import Code, KernelSpec
 from tests.portal import house
 from tests.portal.browser import HTML, ask, bearer, query, websocket
 from tests.portal.conftest import CLI, Stack, start_stack

@@ -11,20 +11,9 @@ import pytest
 from images import planning, shipped
 from images.layout import Layout
 from init.paths import Paths
-from init.plan import (
-    CommandSpec,
-    FileSpec,
-    GitSpec,
-    KernelSpec,
-    ModelsSpec,
-    Need,
-    NodesSpec,
-    Plan,
-    PythonSpec,
-    ServiceSpec,
-    dump,
-)
+from init.plan import Need, Plan, ServiceSpec, dump
 from init.plan import load as read
+from init.specs import CommandSpec, FileSpec, GitSpec, KernelSpec, ModelsSpec, NodesSpec, PythonSpec
 from manifests import load, lock
 from tests.rendering import cases
 

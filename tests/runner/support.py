@@ -16,7 +16,8 @@ from typing import Any
 from init import state
 from init.journal import events
 from init.paths import Paths
-from init.plan import CommandSpec, Need, Plan, ReadySpec, ServiceSpec, Stage, dump
+from init.plan import Need, Plan, ReadySpec, ServiceSpec, Stage, dump
+from init.specs import CommandSpec
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,8 @@ from images.forecast import GOODPUT
 from init import history, journal
 from init.fetch.job import Want
 from init.fetch.queue import Queue
-from init.plan import FileSpec, ModelsSpec, Plan, Stage
+from init.plan import Plan, Stage
+from init.specs import FileSpec, ModelsSpec
 from manifests import load, lock
 from tests.origin import Origin
 from tests.origin.content import Generated

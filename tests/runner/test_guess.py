@@ -10,20 +10,8 @@ import pytest
 from init import eta, guess
 from init.graph import Graph, Node
 from init.headline import headline
-from init.plan import (
-    Code,
-    GitSpec,
-    KernelSpec,
-    Kind,
-    Need,
-    NodeSpec,
-    NodesSpec,
-    PythonSpec,
-    ReadySpec,
-    Spec,
-    Stage,
-    WheelSpec,
-)
+from init.plan import Kind, Need, ReadySpec, Stage
+from init.specs import Code, GitSpec, KernelSpec, NodeSpec, NodesSpec, PythonSpec, Spec, WheelSpec
 from init.state import Boot, ServiceState, Snapshot, StageState
 from tests.runner.support import House, command, service
 

@@ -6,7 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from init.plan import NotebookSpec, Stage
+from init.plan import Stage
+from init.specs import NotebookSpec
 from tests.origin import Origin
 from tests.runner.support import House, command, service, stop, supervised
 from tests.runner.test_models import models

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from init.plan import FileSpec, ModelsSpec, Stage
+from init.plan import Stage
+from init.specs import FileSpec, ModelsSpec
 from tests.origin import Origin
 from tests.origin.content import Generated
 from tests.runner.support import House, command

@@ -11,9 +11,10 @@ import pytest
 from init import record
 from init.attempt import Attempt, intact
 from init.fetch.ledger import Ledger, Line
-from init.plan import FileSpec, ModelsSpec, Stage
+from init.plan import Stage
 from init.record import Record
 from init.redact import Redactor
+from init.specs import FileSpec, ModelsSpec
 from init.stages import HANDLERS
 from tests.runner.support import House, command
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from init import control
-from init.plan import CommandSpec, FileSpec, ModelsSpec, Stage
+from init.plan import Stage
+from init.specs import CommandSpec, FileSpec, ModelsSpec
 from init.state import ENDED, latest
 from tests.runner.support import House, command, stop
 from tests.waiting import until

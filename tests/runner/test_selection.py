@@ -8,8 +8,9 @@ import pytest
 
 from init import selection
 from init.paths import Paths
-from init.plan import FileSpec, ModelsSpec, Plan, SelectSpec, Stage
+from init.plan import Plan, SelectSpec, Stage
 from init.selection import Changes, select
+from init.specs import FileSpec, ModelsSpec
 
 
 def plan() -> Plan:

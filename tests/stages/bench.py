@@ -11,20 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from init.paths import Paths
-from init.plan import (
-    CommandSpec,
-    GitSpec,
-    KernelSpec,
-    Kind,
-    ModelsSpec,
-    NodesSpec,
-    NotebookSpec,
-    Plan,
-    PythonSpec,
-    Spec,
-    Stage,
-)
+from init.plan import Kind, Plan, Stage
 from init.process import Runner
+from init.specs import CommandSpec, GitSpec, KernelSpec, ModelsSpec, NodesSpec, NotebookSpec, PythonSpec, Spec
 from init.stages import HANDLERS
 from init.stages.context import Context, Outcome
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from init.failure import StageFailed
-from init.plan import Code, GitSpec
+from init.specs import Code, GitSpec
 from init.stages import code as code_module
 from tests.stages.bench import Bench, ran, write
 from tests.stages.repositories import Repositories, git
@@ -294,7 +294,7 @@ def test_kill_while_fetching(bench: Bench, repos: Repositories) -> None:
     """A clone killed with the whole runner leaves nothing under the final name, and the next one ends it."""
     commit = repos.commit("app", {f"file{n}.txt": f"{n}\n" * 20000 for n in range(40)})
     script = (
-        "import sys; from pathlib import Path; from init.plan import Code, GitSpec;"
+        "import sys; from pathlib import Path; from init.specs import Code, GitSpec;"
         "from tests.stages.bench import Bench;"
         "Bench(Path(sys.argv[1]), Path(sys.argv[2])).run(GitSpec('app', Code(sys.argv[3], 'main', sys.argv[4])))"
     )

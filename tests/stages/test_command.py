@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from init.failure import StageFailed
-from init.plan import CommandSpec, PythonSpec
+from init.specs import CommandSpec, PythonSpec
 from tests.stages.bench import Bench, write
 
 

@@ -11,7 +11,8 @@ import pytest
 from init.failure import StageFailed
 from init.kernel import driver, gpu
 from init.kernel.driver import Driver, Gpu
-from init.plan import GpuSpec, Stage
+from init.plan import Stage
+from init.specs import GpuSpec
 from init.stages.gpu import judge
 from tests.runner.support import House, command
 from tests.stages.bench import write

@@ -22,8 +22,8 @@ from init.kernel import gpu
 from init.kernel.build import jobs
 from init.kernel.cache import WheelCache
 from init.kernel.key import Key, make, torch_facts
-from init.plan import Code, KernelSpec, PythonSpec, WheelSpec
 from init.redact import Redactor
+from init.specs import Code, KernelSpec, PythonSpec, WheelSpec
 from init.stages import HANDLERS
 from init.stages.context import Outcome
 from init.stages.environment import Environment

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from init.failure import StageFailed
-from init.plan import Code, NodeSpec, NodesSpec, PythonSpec
+from init.specs import Code, NodeSpec, NodesSpec, PythonSpec
 from init.stages.environment import Environment
 from tests.stages import wheels
 from tests.stages.bench import Bench, ran, write

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from init.failure import StageFailed
-from init.plan import NotebookSpec
+from init.specs import NotebookSpec
 from init.stages import HANDLERS
 from tests.stages.bench import Bench, ran, write
 from tests.stages.repositories import Repositories

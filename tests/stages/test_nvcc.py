@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from init.kernel import toolkit
-from init.plan import Code, KernelSpec, PythonSpec
+from init.specs import Code, KernelSpec, PythonSpec
 from tests.stages.bench import Bench, ran, write
 from tests.stages.test_kernel import TOML, with_gpu
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from init.failure import StageFailed
-from init.plan import PythonSpec
+from init.specs import PythonSpec
 from init.stages import layers
 from init.stages.context import Outcome
 from init.stages.environment import Environment
@@ -192,7 +192,7 @@ def test_kill_while_it_is_made(bench: Bench, torch: Index) -> None:
         wheels.add(torch[0], f"many{number}", "1.0", files=files)
     packages = [f"many{number}" for number in range(30)]
     script = (
-        "import sys; from pathlib import Path; from init.plan import PythonSpec; from tests.stages.bench import Bench;"
+        "import sys; from pathlib import Path; from init.specs import PythonSpec; from tests.stages.bench import Bench;"
         "bench = Bench(Path(sys.argv[1]), Path(sys.argv[2]));"
         "bench.run(PythonSpec('app', sys.executable, sys.argv[4:], index={'local': sys.argv[3]}), 'app')"
     )

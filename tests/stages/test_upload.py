@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from init.failure import StageFailed
-from init.plan import Code, CommandSpec, GitSpec, InsteadSpec, PythonSpec
+from init.specs import Code, CommandSpec, GitSpec, InsteadSpec, PythonSpec
 from init.stages import HANDLERS
 from init.stages.environment import Environment
 from tests.stages import wheels

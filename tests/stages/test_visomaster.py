@@ -12,7 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from images.planning import plan
-from init.plan import CommandSpec, FileSpec, GitSpec, ModelsSpec, Plan, PythonSpec, Spec
+from init.plan import Plan
+from init.specs import CommandSpec, FileSpec, GitSpec, ModelsSpec, PythonSpec, Spec
 from init.stages.environment import Environment
 from manifests import load, lock
 from tests.stages import wheels
