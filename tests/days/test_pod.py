@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import pytest
 from images import containers
 from manifests import load
 from tests.days.victims import events
-from tests.images.machine import Machine
+from tests.images.machine import Machine, opened
 from tests.origin.demo import REPO, publish
 from tests.origin.server import Origin
 from tests.waiting import until
@@ -38,17 +37,12 @@ class Volume:
     @contextmanager
     def pod(self, environment: Mapping[str, str] | None = None) -> Iterator[Machine]:
         """A container with a disk of its own, from the first answer of JupyterLab on; stopped as a platform does it."""
-        loaded, name = load.load("demo"), f"firstlight-test-pod-{secrets.token_hex(3)}"
         environ = {"HF_ENDPOINT": self.hub.url, **(environment or {})}
-        container = containers.start(
-            loaded, self.image, client=self.docker, volume=str(self.folder), env=environ, name=name
-        )
-        try:
-            machine = Machine(container, loaded, self.image)
-            until(lambda: machine.get(loaded.manifest.jupyter.port, "/api").status == 200, within=90, what="JupyterLab")
-            yield machine
-        finally:
-            containers.stop(container)
+        with opened(self.docker, load.load("demo"), self.image, str(self.folder), environ) as machine:
+            try:
+                yield machine
+            finally:
+                containers.stop(machine.container)
 
     def wheels(self) -> dict[Path, int]:
         """When each was made."""

@@ -8,13 +8,14 @@ import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import docker
 import testinfra
+from docker.errors import NotFound
 from docker.models.containers import Container
 
 from images import containers
@@ -157,6 +158,22 @@ class Machine:
             for line in text.splitlines()
             if WORSE.search(line) and not any(re.search(pattern, line) for pattern in fine)
         ]
+
+
+@contextmanager
+def opened(
+    client: docker.DockerClient, loaded: Loaded, image: str, volume: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Machine]:
+    """A container on `volume`, a name or a folder, from the first answer of JupyterLab on; removed afterwards."""
+    name = f"firstlight-test-{loaded.manifest.name}-{secrets.token_hex(3)}"
+    container = containers.start(loaded, image, client=client, volume=volume, env=environment, name=name)
+    try:
+        machine = Machine(container, loaded, image)
+        until(lambda: machine.get(loaded.manifest.jupyter.port, "/api").status == 200, within=90, what="JupyterLab")
+        yield machine
+    finally:
+        with suppress(NotFound):
+            container.remove(force=True)
 
 
 @contextmanager

@@ -11,13 +11,11 @@ import docker as docker_sdk
 import pytest
 from playwright.sync_api import Page, expect
 
-from images import containers
 from manifests import load
-from tests.images.machine import Machine
+from tests.images.machine import Machine, opened
 from tests.origin.demo import REPO, publish
 from tests.origin.server import Origin
 from tests.panel.conftest import photograph, picture
-from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = [
@@ -44,17 +42,13 @@ def own_hub(gateway: str) -> Iterator[Origin]:
 @pytest.fixture
 def machine(docker: docker_sdk.DockerClient, built: Callable[[str], str], own_hub: Origin) -> Iterator[Machine]:
     """A container at its first second: JupyterLab has just answered."""
-    loaded, name = load.load("demo"), f"firstlight-test-panel-{secrets.token_hex(3)}"
-    image, volume = built("demo"), docker.volumes.create(name)
+    image, volume = built("demo"), docker.volumes.create(f"firstlight-test-panel-{secrets.token_hex(3)}")
     missing = next(key for key in own_hub.files if key.startswith(f"{REPO}/") and "paintings" in key)
     own_hub.fault("status", missing, status=401, code="GatedRepo", server="hub")
-    container = containers.start(loaded, image, client=docker, volume=name, env={"HF_ENDPOINT": own_hub.url}, name=name)
     try:
-        found = Machine(container, loaded, image)
-        until(lambda: found.get(loaded.manifest.jupyter.port, "/api").status == 200, within=60, what="JupyterLab")
-        yield found
+        with opened(docker, load.load("demo"), image, str(volume.name), {"HF_ENDPOINT": own_hub.url}) as found:
+            yield found
     finally:
-        container.remove(force=True)
         volume.remove(force=True)
 
 
