@@ -142,7 +142,10 @@ class Stack:
 def start_stack(made: House, environ: Mapping[str, str], lab: str = "/api") -> Stack:
     """Boot a house and wait until JupyterLab and the portal answer. Variables with an empty value stay empty."""
     base = {k: v for k, v in os.environ.items() if k not in (*access.PRIVATE, "NB_PREFIX", "FIRSTLIGHT_PLAN")}
-    env = {**base, **environ}
+    # What a terminal's shell reads at its start is this house's too, and not of whoever runs the tests.
+    home = made.root / "user"
+    home.mkdir(exist_ok=True)
+    env = {**base, "HOME": str(home), **environ}
     out = made.root / "out"
     with out.open("wb") as log:
         command = [str(made.home / "bin" / "firstlight"), "boot"]
