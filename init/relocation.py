@@ -5,6 +5,7 @@ Everything in an image names the workspace by its one path, so that becomes a li
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,15 +24,17 @@ def relocate(paths: Paths, environ: Mapping[str, str]) -> str | None:
     given, workspace = environ.get(VARIABLE, "").strip(), Path(paths.workspace)
     if not given:
         return None
-    if why := _wrong(given, paths):
-        return f"{VARIABLE} is {given!r}, {why}: the workspace is {workspace}"
     wanted = _plain(given)
-    if wanted == workspace or _same(wanted, workspace):
-        return None
-    if why := _occupied(workspace, wanted):
-        return f"{VARIABLE} names {wanted}, but {why}: that is used"
     try:
+        if why := _wrong(given, paths):
+            return f"{VARIABLE} is {given!r}, {why}: the workspace is {workspace}"
+        if wanted == workspace or _same(wanted, workspace):
+            return None
+        if why := _occupied(workspace, wanted):
+            return f"{VARIABLE} names {wanted}, but {why}: that is used"
         wanted.mkdir(parents=True, exist_ok=True)
+        if not os.access(wanted, os.W_OK | os.X_OK, effective_ids=True):
+            raise OSError(errno.EACCES, "this user may not write there", str(wanted))
         if workspace.is_symlink():
             workspace.unlink()
         elif workspace.exists():
@@ -55,9 +58,13 @@ def _wrong(given: str, paths: Paths) -> str | None:
         return "which is no absolute path"
     if not given.isprintable() or ".." in given.split("/"):
         return "which is no plain path"
-    wanted = _plain(given)
+    wanted, real = _plain(given), Path(os.path.realpath(given))
     own = (paths.home, paths.logs, paths.run, str(Path(paths.disk, "envs")), str(Path(paths.disk, "src")))
-    if any(wanted.is_relative_to(one) or Path(one).is_relative_to(wanted) for one in (*SYSTEM, *own)):
+    if any(
+        place.is_relative_to(one) or Path(one).is_relative_to(place)
+        for one in (*SYSTEM, *own)
+        for place in (wanted, real)
+    ):
         return "where the system or Firstlight itself lives"
     if wanted.exists() and not wanted.is_dir():
         return "which is no folder"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from init import relocation
 from init.paths import Paths
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -119,3 +124,59 @@ def test_a_folder_that_cannot_be_made(paths: Paths, tmp_path: Path) -> None:
         f" the workspace is {paths.workspace}"
     )
     assert Path(paths.workspace).is_dir()
+
+
+@pytest.fixture
+def anybody(paths: Paths) -> Iterator[Path]:
+    """Not root, to whom everything is open; a folder below which this user has a workspace."""
+    folder = Path(tempfile.mkdtemp(prefix="firstlight-"))
+    folder.chmod(0o755)
+    (folder / "workspace").mkdir()
+    (folder / "closed").mkdir(mode=0)
+    if root := os.geteuid() == 0:
+        os.chown(folder / "workspace", NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    yield folder
+    if root:
+        os.seteuid(0)
+    for name in ("closed", "workspace"):
+        (folder / name).chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_folder_that_this_user_cannot_write(paths: Paths, anybody: Path) -> None:
+    """A workspace that is there and takes nothing is worse than one that is lost with the container."""
+    mine = replace(paths, workspace=str(anybody / "workspace"))
+    assert relocate(mine, "/home") == (
+        "DATA_DIRECTORY names /home, which cannot be used (/home: this user may not write there):"
+        f" the workspace is {anybody / 'workspace'}"
+    )
+    assert not (anybody / "workspace").is_symlink()
+
+
+@pytest.mark.parametrize("given", ["{closed}/data", "/" + "x" * 300], ids=["nobody may look", "too long"])
+def test_what_cannot_even_be_looked_at_does_not_keep_it_from_starting(paths: Paths, anybody: Path, given: str) -> None:
+    mine = replace(paths, workspace=str(anybody / "workspace"))
+    wanted = given.format(closed=anybody / "closed")
+    assert relocate(mine, wanted).startswith(f"DATA_DIRECTORY names {wanted}, which cannot be used ({wanted}: ")
+    assert (anybody / "workspace").is_dir() and not (anybody / "workspace").is_symlink()
+
+
+def test_a_workspace_that_this_user_cannot_read_is_left_alone(paths: Paths, anybody: Path) -> None:
+    mine = replace(paths, workspace=str(anybody / "workspace"))
+    (anybody / "workspace").chmod(0)
+    said = relocate(mine, "/tmp-of-mine")
+    assert said == (
+        "DATA_DIRECTORY names /tmp-of-mine, which cannot be used"
+        f" ({anybody / 'workspace'}: Permission denied): the workspace is {anybody / 'workspace'}"
+    )
+
+
+def test_a_link_into_the_system_is_refused(paths: Paths, tmp_path: Path) -> None:
+    (tmp_path / "innocent").symlink_to("/etc")
+    for given in (tmp_path / "innocent", tmp_path / "innocent" / "x"):
+        assert relocate(paths, given) == (
+            f"DATA_DIRECTORY is {str(given)!r}, where the system or Firstlight itself lives:"
+            f" the workspace is {paths.workspace}"
+        )
+    assert not Path(paths.workspace).is_symlink() and not Path("/etc/x").exists()
