@@ -16,6 +16,8 @@ _INDEX_OPTIONS = ("--extra-index-url", "--index-url", "-i", "--find-links", "-f"
 _INLINE = re.compile(r"\s+(?=--(?:extra-index-url|index-url|find-links)[\s=])")
 """Where an option begins that stands behind a requirement: pip takes it for the whole file."""
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+LARGEST = 1_000_000
+"""Bytes of a requirement file."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,13 @@ def _read(file: Path, root: Path, found: Requirements, seen: set[Path]) -> None:
         found.problems.append(f"{file} leads out of its folder and is passed over")
         return
     try:
-        text = _decode(real.read_bytes())
+        odd = real.exists() and (not real.is_file() or real.stat().st_size > LARGEST)
+        text = "" if odd else _decode(real.read_bytes())
     except OSError:
         found.problems.append(f"{file} cannot be read and is passed over")
         return
+    if odd:
+        found.problems.append(f"{file} is no file or larger than {LARGEST // 1_000_000} MB, and is passed over")
     for number, line in _logical_lines(text):
         place = f"{real.relative_to(root)}:{number}"
         option, value = _option(line)

@@ -16,7 +16,7 @@ from init.paths import Paths
 from init.specs import InsteadSpec, PythonSpec
 from init.stages import replacement
 from init.stages.context import Outcome
-from init.stages.requirements import Requirements, read
+from init.stages.requirements import LARGEST, Requirements, read
 
 MOST = 10_000
 """Files of a folder that are counted."""
@@ -134,8 +134,19 @@ def digest(paths: Paths, spec: PythonSpec) -> str:
         if os.path.lexists(file):
             any_ = True
             total.update(f"{file.name}\0".encode())
-            total.update(file.read_bytes() if file.is_file() else b"?")
+            total.update(_beginning(file))
     return total.hexdigest() if any_ else ""
+
+
+def _beginning(file: Path) -> bytes:
+    """As much as is ever looked at; `?` of what cannot be read."""
+    try:
+        if file.is_file():
+            with file.open("rb") as stream:
+                return stream.read(LARGEST + 1)
+    except OSError:
+        pass
+    return b"?"
 
 
 def requirements(paths: Paths, spec: PythonSpec) -> Upload:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from .repairs import logs as logs
 from .repairs import repair as repair
 from .repairs import services as services
 
+LARGEST = 1_000_000
+"""Bytes of a requirement file, as the runner takes one."""
 DESKTOP = ("service:desktop", "service:desktop-session", "service:desktop-web")
 """What makes the desktop itself."""
 
@@ -245,7 +248,11 @@ def _digest(file: Path) -> str:
     """As the runner notes it of the user's requirement file; empty when there is none."""
     if not os.path.lexists(file):
         return ""
-    content = file.read_bytes() if file.is_file() else b"?"
+    content = b"?"
+    with suppress(OSError):
+        if file.is_file():
+            with file.open("rb") as stream:
+                content = stream.read(LARGEST + 1)
     return hashlib.sha256(f"{file.name}\0".encode() + content).hexdigest()
 
 

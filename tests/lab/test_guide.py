@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from firstlight_lab import guide, tools
 
+from init.paths import Paths
 from init.plan import DESKTOP, Stage
-from init.specs import Code, GitSpec, InsteadSpec
+from init.specs import Code, GitSpec, InsteadSpec, PythonSpec
+from init.stages import upload
 from tests.ports import free_port
 from tests.runner.support import House, command, service, stop, supervised
 from tests.waiting import until
@@ -227,3 +229,12 @@ def test_cuda_as_the_packages_see_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert text.endswith(f"a GPU is {'reached' if usable else 'not reached'}.")
     python.write_text("#!/bin/sh\necho broken >&2; exit 1\n")
     assert tools.cuda(tmp_path / "app") == ("app: its Python does not answer: broken.", False)
+
+
+@pytest.mark.parametrize("content", [None, "", "torch\n", "x" * 2_000_000], ids=["none", "empty", "one", "too large"])
+def test_the_users_requirements_are_known_by_what_the_runner_notes(tmp_path: Path, content: str | None) -> None:
+    """Otherwise the cell would begin the environment again whenever it is run."""
+    if content is not None:
+        (tmp_path / "requirements.txt").write_text(content)
+    noted = upload.digest(Paths(workspace=str(tmp_path)), PythonSpec("app", requirements_from="requirements.txt"))
+    assert guide._digest(tmp_path / "requirements.txt") == noted

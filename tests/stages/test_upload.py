@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -106,6 +107,33 @@ def test_requirements_that_cannot_be_installed_leave_the_images_own(
     assert "; the image's own list is installed: Python " in outcome.message
     assert outcome.consequence == "it cannot be installed, so the image's own list is"
     assert outcome.result["without"] == "your requirements.txt"
+    assert installed(bench) == {"fake-torch": "2.0", "vision": "1.0"}
+
+
+@pytest.mark.parametrize("odd", ["pipe", "folder", "includes a pipe", "larger than memory", "nobody may read"])
+def test_odd_things_called_requirements_leave_the_images_own(bench: Bench, torch: Index, odd: str) -> None:
+    file = Path(bench.paths.workspace, "requirements.txt")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    reason = "it is no file"
+    match odd:
+        case "pipe":
+            os.mkfifo(file)
+        case "folder":
+            file.mkdir()
+        case "includes a pipe":
+            os.mkfifo(file.with_name("more.txt"))
+            file.write_text("-r more.txt\n")
+            reason = f"{file.with_name('more.txt')} is no file or larger than 1 MB, and is passed over"
+        case "larger than memory":
+            with file.open("wb") as stream:
+                stream.truncate(1 << 42)
+            reason = f"{file} is no file or larger than 1 MB, and is passed over"
+        case _:
+            file.symlink_to("/proc/self/mem")
+            reason = f"{file} leads out of its folder and is passed over"
+    outcome = bench.run(env(torch), "app")
+    assert outcome.message.startswith(f"your requirements.txt is not used: {reason}; the image's own"), outcome.message
+    assert HANDLERS["python"].abi(bench.context(env(torch), "app"))["upload"], "a change is seen"
     assert installed(bench) == {"fake-torch": "2.0", "vision": "1.0"}
 
 
