@@ -100,7 +100,7 @@ def _settled(context: Context, incoming: Edition, at: Path) -> str:
     try:
         kept = json.loads(memory.read_text())
         known = {str(item) for item in kept.get(at.name, [])}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError):
         kept, known = {}, set()
     said = edition.settle(incoming, at, known)
     memory.parent.mkdir(parents=True, exist_ok=True)
@@ -139,15 +139,15 @@ def _fetch(context: Context, url: str, ref: str, path: str) -> tuple[Edition, st
         if not git("--literal-pathspecs", "ls-tree", "--name-only", commit, "--", path):
             raise NoNotebook("the repository has no such file")
         git("--literal-pathspecs", "checkout", "--quiet", commit, "--", path)
+        file = folder / path
+        if file.is_symlink() or not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+            raise NoNotebook("it is no plain file")
+        with file.open("rb") as stream:
+            return edition.parse(stream.read(edition.LARGEST + 1)), commit
     except GitFailed as failure:
         raise explained(failure, bare(url), ref) from None
-    file = folder / path
-    if file.is_symlink() or not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
-        raise NoNotebook("it is no plain file")
-    with file.open("rb") as stream:
-        found = edition.parse(stream.read(edition.LARGEST + 1))
-    shutil.rmtree(folder, ignore_errors=True)
-    return found, commit
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _commit(git: Git, url: str, ref: str) -> str:

@@ -171,6 +171,7 @@ def test_a_repository_that_is_none_or_private_is_no_reason_to_fail(
         follow(bench, address)
         outcome = bench.run(spec)
         assert (outcome.state, said in outcome.message) == ("done", True), outcome.message
+        assert not Path(bench.paths.disk, "notebook").exists(), "what is of no use takes no room"
     assert at(bench).read_text() == BAKED
 
 
@@ -219,6 +220,7 @@ def test_what_is_no_notebook_is_refused_with_the_reason(
     assert failed.value.message.endswith("; Setup_Guide.ipynb of the image is used")
     assert failed.value.hint is not None and "NOTEBOOK_FILENAME" in failed.value.hint
     assert failed.value.result == {"without": "a newer Setup_Guide.ipynb"}
+    assert not Path(bench.paths.disk, "notebook").exists(), "however large the repository is"
     assert at(bench).read_text() == BAKED
     assert sorted(path.name for path in at(bench).parent.iterdir() if path.suffix == ".ipynb") == [NAME]
 
@@ -244,3 +246,12 @@ def test_every_start_looks_again_and_a_killed_runner_does_not(bench: Bench, spec
     context = bench.context(spec)
     found = HANDLERS["notebook"].abi(context)
     assert found == HANDLERS["notebook"].abi(context) and found["start"] != ""
+
+
+@pytest.mark.parametrize("kept", ["null", "[]", "{", '{"Setup_Guide.ipynb": 5}', '{"Setup_Guide.ipynb": null}'])
+def test_a_damaged_memory_costs_no_more_than_the_memory(bench: Bench, spec: NotebookSpec, kept: str) -> None:
+    bench.run(spec)
+    memory = bench.paths.state / "notebooks.json"
+    memory.write_text(kept)
+    assert bench.run(spec).message == "Setup_Guide.ipynb of the image is used"
+    assert list(json.loads(memory.read_text())) == [NAME]
