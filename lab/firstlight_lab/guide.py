@@ -21,6 +21,8 @@ from .repairs import logs as logs
 from .repairs import repair as repair
 from .repairs import services as services
 
+MOST = 10_000
+"""Files of a folder that are counted."""
 LARGEST = 1_000_000
 """Bytes of a requirement file, as the runner takes one."""
 DESKTOP = ("service:desktop", "service:desktop-session", "service:desktop-web")
@@ -257,4 +259,10 @@ def _digest(file: Path) -> str:
 
 
 def _count(folder: Path) -> int:
-    return sum(len(files) for _, _, files in os.walk(folder))
+    """Up to `MOST`: a link may lead to the whole machine."""
+    count = 0
+    for _, _, files in os.walk(folder):
+        count += len(files)
+        if count >= MOST:
+            break
+    return count

@@ -238,3 +238,12 @@ def test_the_users_requirements_are_known_by_what_the_runner_notes(tmp_path: Pat
         (tmp_path / "requirements.txt").write_text(content)
     noted = upload.digest(Paths(workspace=str(tmp_path)), PythonSpec("app", requirements_from="requirements.txt"))
     assert guide._digest(tmp_path / "requirements.txt") == noted
+
+
+def test_a_link_to_the_whole_machine_is_not_counted_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guide, "MOST", 10)
+    (tmp_path / "dependencies").symlink_to(tmp_path / "all")
+    for number in range(30):
+        (tmp_path / "all" / str(number)).mkdir(parents=True)
+        (tmp_path / "all" / str(number) / "file").touch()
+    assert guide._count(tmp_path / "dependencies") == 10
