@@ -184,6 +184,14 @@ def test_jupyter_leads_to_jupyterlab(start_portal: Start, environ: dict[str, str
         assert (answer.status, answer.headers["location"]) == (302, location.format(port=port))
 
 
+@pytest.mark.parametrize("host", ["localhost", "192.0.2.1", "[::1]", "[2001:db8::1]"])
+def test_jupyterlab_is_found_under_the_name_that_this_machine_was_asked_by(start_portal: Start, host: str) -> None:
+    made = start_portal("secret")
+    for name in (host, f"{host}:{made.plan.portal_port}"):
+        answer = ask(made.plan.portal_port, "/jupyter/", {**bearer("secret"), "Host": name})
+        assert answer.headers["location"] == f"http://{host}:{made.plan.jupyter.port}/lab", name
+
+
 def test_logs_of_all_programs_are_linked(start_portal: Start) -> None:
     made = start_portal("secret", services=desktop())
     for name in ("desktop.log", "desktop-web.log", "notebook.log"):
