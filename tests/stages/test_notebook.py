@@ -150,6 +150,18 @@ def test_whatever_else_stands_there_is_the_users(
     assert (at(bench).is_dir(), at(bench).is_symlink()) == (mine == "a folder", mine == "a link")
 
 
+def test_a_link_to_an_older_one_stays_a_link(bench: Bench, spec: NotebookSpec, repos: Repositories) -> None:
+    """Whoever keeps the notebook elsewhere wants it there."""
+    repos.commit("guides", {NAME: notebook("one")})
+    follow(bench, repos.smart("guides"))
+    bench.run(spec)
+    elsewhere = at(bench).rename(at(bench, "elsewhere.ipynb"))
+    at(bench).symlink_to(elsewhere)
+    repos.commit("guides", {NAME: notebook("two")})
+    assert "lies beside it, Setup_Guide.incoming.ipynb" in bench.run(spec).message
+    assert at(bench).is_symlink() and first_cell(elsewhere) == "one"
+
+
 def test_without_a_network_the_images_own_is_used_or_what_came_last(bench: Bench, spec: NotebookSpec) -> None:
     follow(bench, "http://127.0.0.1:1/guides")
     outcome = bench.run(spec)
@@ -196,6 +208,8 @@ def test_a_password_in_the_address_is_refused_and_never_shown(bench: Bench, spec
         ("data.ipynb", "it is JSON without the cells of a notebook"),
         ("cells.ipynb", "one of its cells is none"),
         ("link.ipynb", "it is no plain file"),
+        ("other.ipynb", "it is no plain file"),
+        ("folder.ipynb", "it is no plain file"),
     ],
 )
 def test_what_is_no_notebook_is_refused_with_the_reason(
@@ -208,10 +222,13 @@ def test_what_is_no_notebook_is_refused_with_the_reason(
         "data.ipynb": '{"a": 1}',
         "cells.ipynb": '{"nbformat": 4, "cells": [1]}',
         "main.py": "",
+        "good.ipynb": BAKED,
+        "folder.ipynb/good.ipynb": BAKED,
     }
     work = repos.folder / ".guides.work"
     repos.commit("guides", files)
     (work / "link.ipynb").symlink_to("/etc/passwd")
+    (work / "other.ipynb").symlink_to("good.ipynb")
     repos.commit("guides", {})
     follow(bench, repos.smart("guides"), name)
     with pytest.raises(StageFailed) as failed:
