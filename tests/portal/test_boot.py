@@ -145,6 +145,19 @@ def test_lab_is_on_its_further_ports_with_its_own_authentication(stack: Stack) -
     assert ask(also, "/api/contents", {"Authorization": f"token {TOKEN}"}).status == 200
 
 
+def test_lab_s_websockets_go_through_the_portal(stack: Stack) -> None:
+    """A kernel and a terminal are WebSockets."""
+    also = stack.house.plan.jupyter.also[0]
+    cookies, xsrf = sign_in(stack, f"127.0.0.1:{also}")
+    headers = {**cookies, "Origin": f"http://127.0.0.1:{also}"}
+    made = ask(also, "/api/terminals", {**headers, "X-XSRFToken": xsrf}, "POST", b"{}")
+    path = f"/terminals/websocket/{made.json['name']}"
+    assert websocket(also, path, headers, '["stdin", "true\\r"]') == (101, '["setup", {}]')
+    assert websocket(also, path, {})[0] == 403
+    assert websocket(also, path, {**headers, "Origin": "https://elsewhere.example"})[0] == 403
+    assert ask(also, f"/api/terminals/{made.json['name']}", {**headers, "X-XSRFToken": xsrf}, "DELETE").status == 204
+
+
 def sign_in(stack: Stack, host: str = "") -> tuple[dict[str, str], str]:
     """A browser's cookies after the first page, and its XSRF value."""
     import http.client
@@ -250,6 +263,14 @@ def test_logs_of_programs_are_in_their_own_files(stack: Stack) -> None:
     listing = ask(stack.house.plan.portal_port, "/logs/", bearer(TOKEN)).text
     for name in ("jupyterlab", "portal", "init", "supervisord"):
         assert f"{name}.log" in listing
+
+
+def test_logs_are_in_jupyterlab_s_file_browser_too(stack: Stack) -> None:
+    mine = {"Authorization": f"token {TOKEN}"}
+    listing = stack.lab(f"/api/contents{stack.house.logs}", mine).json["content"]
+    assert {"jupyterlab.log", "portal.log", "supervisord.log"} <= {entry["name"] for entry in listing}
+    log = stack.lab(f"/api/contents{stack.house.logs}/supervisord.log", mine).json
+    assert log["type"] == "file" and "spawned: 'jupyterlab'" in log["content"]
 
 
 def test_programs_that_are_killed_come_back(stack: Stack) -> None:
