@@ -6,6 +6,7 @@ program waits instead, since the container ends with it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] = ()) -> int:
     try:
         for folder in (paths.logs, paths.run):
             Path(folder).mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise OSError(errno.EACCES, "it takes no files", folder)
         Path(paths.run).chmod(0o700)
         if not bootlock.turn(paths, argv[1] if argv[:1] == ["--held"] and len(argv) == 2 else ""):
             return 0
@@ -60,7 +63,8 @@ def main(argv: Sequence[str] = ()) -> int:
         who = f"user {os.geteuid()}"
         return _refuse(
             f"{error.filename or paths.run} cannot be written by {who} ({error.strerror})",
-            f"run the container as its own user, or give {who} the folders {paths.logs} and {paths.run}",
+            f"run the container as its own user, or give {who} the folders {paths.logs} and {paths.run}, as a tmpfs"
+            " where the container is read-only",
         )
     _workspace(paths.workspace)
     os.environ |= _environment(paths, os.environ)

@@ -42,9 +42,8 @@ def main(argv: Sequence[str] = ()) -> int:
         Path(paths.run).mkdir(parents=True, exist_ok=True)
         lock = bootlock.take(paths)
     except OSError as error:
-        who = pwd.getpwuid(os.geteuid()).pw_name
         raise NotUp(
-            f"{error.filename or paths.run} cannot be used by {who} ({error.strerror})\n"
+            f"{error.filename or paths.run} cannot be used by user {os.geteuid()} ({error.strerror})\n"
             "  run it as root, or as the image's own user"
         ) from None
     if lock is None:

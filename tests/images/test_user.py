@@ -92,3 +92,28 @@ def test_an_on_start_script_that_root_runs_becomes_the_user(machine: Machine, do
         assert "nothing to do" in other.run("entrypoint.sh")
     finally:
         container.remove(force=True)
+
+
+def test_an_on_start_script_that_a_stranger_runs_says_who_should(machine: Machine) -> None:
+    machine.settled()
+    code, said = machine.container.exec_run(["entrypoint.sh"], user="4321")
+    assert isinstance(said, bytes)
+    assert (code, said.decode()) == (
+        1,
+        "firstlight: /run/firstlight/boot.lock cannot be used by user 4321 (Permission denied)\n"
+        "  run it as root, or as the image's own user\n",
+    )
+
+
+def test_a_container_that_takes_no_files_says_what_it_needs(machine: Machine, docker: docker_sdk.DockerClient) -> None:
+    container = docker.containers.create(machine.image, user="root", read_only=True, tmpfs={"/run": ""})
+    try:
+        container.start()
+        assert container.wait(timeout=30)["StatusCode"] == 1
+        assert container.logs().decode() == (
+            "firstlight boot: /var/log/supervisor cannot be written by user 0 (it takes no files)\n"
+            "  run the container as its own user, or give user 0 the folders /var/log/supervisor and /run/firstlight,"
+            " as a tmpfs where the container is read-only\n"
+        )
+    finally:
+        container.remove(force=True)
