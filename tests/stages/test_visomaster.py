@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -153,6 +154,21 @@ def test_what_the_code_brings_along_survives_the_link_to_the_workspace(bench: Be
         (at / "tensorrt-engines/sm89.engine").write_text("minutes of work")
         subprocess.run(["rm", "-r", str(at), str(Path(bench.paths.disk, "records"))], check=False)
     assert (bench.root / "workspace/visomaster/tensorrt-engines/sm89.engine").exists()
+
+
+def test_a_model_that_comes_while_it_is_copied_is_not_overwritten(bench: Bench) -> None:
+    """Uploaded code may hold models of its own; those that are fetched meanwhile have been verified."""
+    command, at = planned("visomaster").stage("model-assets").spec, bench.paths.source("visomaster")
+    assert isinstance(command, CommandSpec)
+    write(at, {"model_assets/inswapper_128.fp16.onnx": "somebody's", "model_assets/meanshape_68.pkl": "a shape"})
+    slow = '#!/bin/sh\ncase $2 in *inswapper*) echo fetched >"${2%.new}" ;; esac\nexec /bin/cp "$@"\n'
+    programs, models = write(bench.root / "bin", {"cp": slow}), bench.root / "workspace/models"
+    (programs / "cp").chmod(0o755)
+    bench.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
+    bench.run(command, "model-assets")
+    assert (models / "inswapper_128.fp16.onnx").read_text() == "fetched\n"
+    assert (models / "meanshape_68.pkl").read_text() == "a shape"
+    assert not list(models.rglob("*.new"))
 
 
 def test_the_last_workspace_of_uploaded_code_is_left_alone(bench: Bench) -> None:
