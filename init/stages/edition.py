@@ -16,6 +16,8 @@ from typing import Any
 SUFFIX = ".ipynb"
 LARGEST = 50_000_000
 """Bytes of a notebook."""
+LONGEST = 200
+"""Bytes of its name: drafts and what lies beside it have longer ones, and 255 is what disks take."""
 
 
 class NoNotebook(Exception):
@@ -59,6 +61,8 @@ def checked(name: str) -> str:
         raise NoNotebook(f"the file name {name!r} leaves its folder")
     if path.suffix != SUFFIX or not path.stem or path.name.startswith("."):
         raise NoNotebook(f"the file name {name!r} does not end in {SUFFIX}")
+    if len(os.fsencode(path.name)) > LONGEST:
+        raise NoNotebook(f"the file name '{path.name[:40]}…' is too long")
     return str(path)
 
 

@@ -272,3 +272,11 @@ def test_a_damaged_memory_costs_no_more_than_the_memory(bench: Bench, spec: Note
     memory.write_text(kept)
     assert bench.run(spec).message == "Setup_Guide.ipynb of the image is used"
     assert list(json.loads(memory.read_text())) == [NAME]
+
+
+def test_a_name_that_no_disk_takes_is_refused_wherever_it_would_come_from(bench: Bench, spec: NotebookSpec) -> None:
+    for url in ("", "http://127.0.0.1:1/guides"):
+        follow(bench, url, f"{'x' * 250}.ipynb")
+        with pytest.raises(StageFailed, match=r"the file name 'x{40}…' is too long; Setup_Guide\.ipynb of the image"):
+            bench.run(spec)
+        assert at(bench).read_text() == BAKED
