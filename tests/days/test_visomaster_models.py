@@ -37,6 +37,8 @@ def test_a_container_killed_midway_goes_on_and_fetches_nothing_twice(
         machine.container.start()
         told = machine.settled()
         assert told["phase"] == "ready", machine.run("firstlight", "status")
+        shown = "VisoMaster stands in"
+        until(lambda: shown in machine.run("xwininfo", "-root", "-tree"), within=30, what="the app has begun by itself")
         assert [key for key in done if len(origin.requests(key)) > asked[key]] == [], "what was there stays"
         # A file of less than one piece begins anew when another transport takes it over: twice at most.
         # What went to the dead container still runs into sockets: only what was asked for since counts.
