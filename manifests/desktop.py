@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from urllib.parse import urlencode
 
 from manifests.findings import Findings
 from manifests.merge import Path
@@ -83,7 +84,9 @@ def _services(desktop: Desktop) -> dict[str, Service]:
     if desktop.provider == "kasmvnc":
         words = ["firstlight", "desktop", "screen", *kasmvnc(desktop)]
         return {
-            NAME: Service(title="Desktop", command=words, port=desktop.port, ready=screen, restarts=ENDS),
+            NAME: Service(
+                title="Desktop", command=words, port=desktop.port, open=page(desktop), ready=screen, restarts=ENDS
+            ),
             SESSION: session,
         }
     web = Service(
@@ -116,15 +119,35 @@ def tigervnc(desktop: Desktop) -> list[str]:
 def kasmvnc(desktop: Desktop) -> list[str]:
     """KasmVNC's X server, which is the web server too. It listens on loopback and asks for no password of its own:
     the portal does. Without `publicIP` it would ask servers on the internet for one."""
-    quality = desktop.quality
     return [
         *("Xkasmvnc", DISPLAY),
         *("-geometry", desktop.size, "-depth", "24", "-nolisten", "tcp", "-nolisten", "local", "-noreset"),
         *("-interface", "127.0.0.1", "-websocketPort", "{port}", "-httpd", "/usr/share/kasmvnc/www"),
         *("-sslOnly", "0", "-disableBasicAuth", "-SecurityTypes", "None", "-publicIP", "127.0.0.1"),
         *("-AlwaysShared", "-FrameRate", str(desktop.frame_rate)),
-        *("-DynamicQualityMin", str(max(0, quality - 2)), "-DynamicQualityMax", str(quality)),
+        *("-DynamicQualityMin", str(lowest(desktop)), "-DynamicQualityMax", str(desktop.quality)),
     ]
+
+
+def page(desktop: Desktop) -> str:
+    """KasmVNC's page. It tells the X server how sharp and how often, over what stands in its command line; without
+    these words it would tell its own preset, in which a moving picture has 960x540 pixels."""
+    told = {
+        "video_quality": 10,  # none of its presets
+        "dynamic_quality_min": lowest(desktop),
+        "dynamic_quality_max": desktop.quality,
+        "jpeg_video_quality": desktop.quality,
+        "webp_video_quality": desktop.quality,
+        "max_video_resolution_x": 1920,
+        "max_video_resolution_y": 1080,
+        "framerate": max(10, desktop.frame_rate),  # it has no number for less
+    }
+    return f"/vnc.html?{urlencode(told)}"
+
+
+def lowest(desktop: Desktop) -> int:
+    """How sharp KasmVNC's pictures are at least, where much changes at once."""
+    return max(0, desktop.quality - 2)
 
 
 def check(manifest: Manifest, found: Findings) -> None:

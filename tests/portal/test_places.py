@@ -151,12 +151,16 @@ def test_desktop_on_the_portals_own_port(start_portal: Start, start_app: StartAp
     assert f'data-port="{web.port}"' not in page, "its own port may not be open"
 
 
-def test_a_page_of_the_desktop_that_is_not_the_first(start_portal: Start) -> None:
+def test_a_page_of_the_desktop_that_is_not_the_first(start_portal: Start, start_app: StartApp) -> None:
     web = ServiceSpec(
         "desktop", "Desktop", ["true"], [], port=free_port(), listen=free_port(), open="/vnc.html?a=1&b=2"
     )
     made = start_portal("secret", services=[web])
     assert ask(made.plan.portal_port, "/vnc/", bearer("secret")).headers["location"] == "/vnc/vnc.html?a=1&b=2"
+    assert web.port is not None and ask(web.port, "/").status == 401
+    assert ask(web.port, "/", bearer("secret")).headers["location"] == "/vnc.html?a=1&b=2"
+    start_app(web.listen or 0)
+    assert ask(web.port, "/vnc.html?a=1&b=2", bearer("secret")).json["path"] == "/vnc.html?a=1&b=2"
 
 
 def test_no_desktop(start_portal: Start) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -89,6 +90,22 @@ def test_tigervnc_has_a_way_for_browsers_beside_it_and_kasmvnc_is_one(tmp_path: 
     ], "the first one is what a user waits for"
     assert {one.id: one.port for one in kasm.services} == {"desktop": 6080, "desktop-session": None, "app": None}
     assert {one.auth for one in [*tiger.services, *kasm.services]} == {"portal"}
+
+
+@pytest.mark.parametrize(
+    ("quality", "frame_rate", "told"), [(7, 30, ("5", "7", "7", "7", "30")), (1, 5, ("0", "1", "1", "1", "10"))]
+)
+def test_kasmvnc_s_page_is_told_what_the_manifest_says(
+    tmp_path: Path, quality: int, frame_rate: int, told: tuple[str, ...]
+) -> None:
+    """What its page says counts for the X server, and 10 pictures per second are the fewest that it can say."""
+    plan = planned(tmp_path, provider="kasmvnc", quality=quality, frame_rate=frame_rate)
+    assert plan.desktop is not None
+    address = urlsplit(plan.desktop.open)
+    said = parse_qs(address.query)
+    names = ("dynamic_quality_min", "dynamic_quality_max", "jpeg_video_quality", "webp_video_quality", "framerate")
+    assert address.path == "/vnc.html" and tuple(said[name][0] for name in names) == told
+    assert said["video_quality"] == ["10"], "its presets would replace the rest"
 
 
 def test_what_opens_windows_knows_where(tmp_path: Path) -> None:
