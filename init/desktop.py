@@ -20,6 +20,7 @@ LOCKS = Path("/tmp")
 WITHIN = 30.0
 """Seconds in which a screen that was ended is there again."""
 PAUSE = 0.05
+USERS = "-KasmPasswordFile"
 USAGE = "usage: firstlight desktop screen PROGRAM :NUMBER ARGUMENT… | session | welcome | web PORT QUALITY"
 
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     match list(argv):
         case ["screen", program, display, *words] if display[:1] == ":" and display[1:].isdigit():
             make_way(int(display[1:]))
+            nobody(words)
             return become([program, display, *words], "install the X server that the manifest's `desktop` names")
         case ["session"]:
             from init import address, windows
@@ -68,6 +70,17 @@ def make_way(number: int, folder: Path = LOCKS) -> None:
         ) from None
     with suppress(PermissionError):
         sock.parent.chmod(0o1777)
+
+
+def nobody(words: Sequence[str]) -> None:
+    """Make the file of users that an X server's words name: an empty one, since the portal asks. Raises Complaint."""
+    if USERS not in words[:-1]:
+        return
+    file = Path(words[words.index(USERS) + 1])
+    try:
+        file.write_bytes(b"")
+    except OSError as error:
+        raise Complaint(f"{file}: {error.strerror}\n  make its folder writable for the user that runs this") from None
 
 
 def there(environ: Mapping[str, str], within: float = WITHIN, folder: Path = LOCKS) -> bool:

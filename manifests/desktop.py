@@ -117,14 +117,16 @@ def tigervnc(desktop: Desktop) -> list[str]:
 
 
 def kasmvnc(desktop: Desktop) -> list[str]:
-    """KasmVNC's X server, which is the web server too. It listens on loopback and asks for no password of its own:
-    the portal does. Without `publicIP` it would ask servers on the internet for one."""
+    """KasmVNC's X server, which is the web server too. It listens on loopback, but for a UDP port that WebRTC would use
+    and that no option closes; it asks for no password of its own: the portal does. Without `publicIP` it would ask
+    servers on the internet for one; without a file of users its 1.4.0 reads its standard input, and stands still:
+    https://github.com/kasmtech/KasmVNC/commit/132d81b"""
     return [
         *("Xkasmvnc", DISPLAY),
         *("-geometry", desktop.size, "-depth", "24", "-nolisten", "tcp", "-nolisten", "local", "-noreset"),
         *("-interface", "127.0.0.1", "-websocketPort", "{port}", "-httpd", "/usr/share/kasmvnc/www"),
         *("-sslOnly", "0", "-disableBasicAuth", "-SecurityTypes", "None", "-publicIP", "127.0.0.1"),
-        *("-AlwaysShared", "-FrameRate", str(desktop.frame_rate)),
+        *("-KasmPasswordFile", "{run}/desktop.users", "-AlwaysShared", "-FrameRate", str(desktop.frame_rate)),
         *("-DynamicQualityMin", str(lowest(desktop)), "-DynamicQualityMax", str(desktop.quality)),
     ]
 

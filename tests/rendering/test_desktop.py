@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from images import dockerfile, render
+from init.desktop import USERS
 from init.plan import DESKTOP, Plan
 from init.plan import load as read
 from manifests import desktop, load, lock
@@ -39,6 +40,7 @@ KASMVNC = XSERVER | {
     "-disableBasicAuth": ALONE,
     "-SecurityTypes": VALUE,
     "-publicIP": VALUE,
+    "-KasmPasswordFile": VALUE,
     "-AlwaysShared": ALONE,
     "-FrameRate": VALUE,
     "-DynamicQualityMin": VALUE,
@@ -76,6 +78,7 @@ def test_the_x_server_is_told_what_it_documents(tmp_path: Path, provider: str, k
         assert (told["-rfbport"], told["-rfbunixpath"], told["-rfbunixmode"]) == ("-1", "{run}/desktop.sock", "0600")
     else:
         assert (told["-interface"], told["-websocketPort"], told["-publicIP"]) == ("127.0.0.1", "{port}", "127.0.0.1")
+        assert told[USERS] == "{run}/desktop.users"
         assert told["-sslOnly"] == "0" and "-disableBasicAuth" in told, "the portal asks, and it alone"
         assert (told["-DynamicQualityMin"], told["-DynamicQualityMax"]) == ("3", "5")
 
@@ -139,6 +142,8 @@ def test_kasmvnc_s_package_is_what_the_lock_says_or_there_is_no_image(tmp_path: 
     assert f"--checksum=sha-256={SHA256} --dir=/tmp --out=kasmvnc.deb {URL}" in text
     assert "tigervnc" not in text and "novnc" not in text
     assert '"$VERSION_CODENAME" != trixie' in text
+    installed, _, after = text.partition("apt-get install --yes --no-install-recommends /tmp/kasmvnc.deb")
+    assert "ssl-cert-snakeoil.key" not in installed and "rm -rf /etc/ssl/private/ssl-cert-snakeoil.key" in after
     loose = dockerfile_of(tmp_path, provider="kasmvnc")
     assert "aria2c --quiet" not in loose and "does not know the SHA-256" in loose and "exit 1" in loose
 

@@ -22,6 +22,7 @@ from tornado.netutil import bind_sockets
 from tornado.websocket import websocket_connect
 
 from init import desktop, novnc, windows
+from init.complaint import Complaint
 from init.paths import Paths
 from init.plan import Need, Plan, ServiceSpec
 from tests.portal.browser import ask
@@ -105,6 +106,16 @@ def test_a_lock_that_cannot_be_removed_is_named(tmp: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(desktop.Occupied, match=rf"{file}: Operation not permitted(.|\n)*remove it"):
         desktop.make_way(7, tmp)
+
+
+def test_an_x_server_that_wants_a_file_of_users_finds_an_empty_one(tmp: Path) -> None:
+    file = tmp / "desktop.users"
+    file.write_text("somebody:secret:ow")
+    desktop.nobody(["-noreset", desktop.USERS, str(file), "-AlwaysShared"])
+    assert file.read_bytes() == b""
+    desktop.nobody(["-noreset", desktop.USERS])  # the X server itself says what is wrong with these
+    with pytest.raises(Complaint, match=rf"{tmp}/none/users: No such file(.|\n)*make its folder writable"):
+        desktop.nobody([desktop.USERS, str(tmp / "none" / "users")])
 
 
 def test_what_draws_waits_for_the_screen(tmp: Path) -> None:
