@@ -133,8 +133,11 @@ def kasmvnc(desktop: Desktop) -> list[str]:
 
 def page(desktop: Desktop) -> str:
     """KasmVNC's page. It tells the X server how sharp and how often, over what stands in its command line; without
-    these words it would tell its own preset, in which a moving picture has 960x540 pixels."""
+    these words it would tell its own preset, in which a moving picture has 960x540 pixels. It knows itself where its
+    socket is."""
     told = {
+        "reconnect": "true",
+        "reconnect_delay": 2000,  # it tries once: the screen should be there again
         "video_quality": 10,  # none of its presets
         "dynamic_quality_min": lowest(desktop),
         "dynamic_quality_max": desktop.quality,

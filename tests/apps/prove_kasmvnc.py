@@ -95,7 +95,7 @@ def page(browser: Browser, machine: Machine) -> Iterator[Page]:
 def test_the_window_is_seen(machine: Machine, page: Page) -> None:
     found = window.sees(machine, shown=True, platform="xcb")
     assert found["screen"] == [window.SIZE["width"], window.SIZE["height"]]
-    assert "token" not in page.url and page.url.startswith(machine.url(window.PORT, "/vnc.html?video_quality=10&"))
+    assert "token" not in page.url and page.url.startswith(machine.url(window.PORT, "/vnc.html?reconnect=true&"))
     photograph(page, "kasmvnc")
 
 
@@ -116,7 +116,7 @@ def test_nobody_comes_in_without_the_token(machine: Machine) -> None:
 def test_it_is_seen_on_the_portal_s_own_port_too(machine: Machine, page: Page) -> None:
     portal = machine.loaded.manifest.portal.port
     window.opened(page, machine, portal, "/vnc/")
-    assert page.url.startswith(machine.url(portal, "/vnc/vnc.html?video_quality=10&"))
+    assert page.url.startswith(machine.url(portal, "/vnc/vnc.html?reconnect=true&"))
 
 
 def test_the_page_asks_for_what_the_manifest_says(page: Page) -> None:
@@ -150,7 +150,7 @@ def test_a_killed_x_server_comes_back_with_all_that_was_on_it(machine: Machine, 
     until(lambda: window.notes(machine).get("pid") not in (app, None), within=60, what="the app has started again")
     after = {name: machine.run("pgrep", "-x", name).split() for name in before}
     assert all(len(after[name]) == 1 and after[name] != before[name] for name in before), (before, after)
-    window.opened(page, machine)
+    window.shows(page, machine, within=60)  # in the same browser, which nobody loads again
     state = machine.settled()
     assert state["phase"] == "ready" and {s["state"] for s in state["services"]} == {"ready"}, state
     log = containers.inside(machine.container, "cat", "/var/log/supervisor/desktop.log")[1]

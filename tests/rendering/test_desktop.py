@@ -109,6 +109,7 @@ def test_kasmvnc_s_page_is_told_what_the_manifest_says(
     names = ("dynamic_quality_min", "dynamic_quality_max", "jpeg_video_quality", "webp_video_quality", "framerate")
     assert address.path == "/vnc.html" and tuple(said[name][0] for name in names) == told
     assert said["video_quality"] == ["10"], "its presets would replace the rest"
+    assert said["reconnect"] == ["true"], "else it does not come back after the X server does"
 
 
 def test_what_opens_windows_knows_where(tmp_path: Path) -> None:
