@@ -45,6 +45,8 @@ __all__ = [
     "test_two_browsers_share_it_and_either_may_go",
 ]
 """What is the same with TigerVNC is tried by the same tests."""
+pytestmark = pytest.mark.timeout(1800)
+"""The first one waits for the image."""
 NAME = "firstlight-try-kasmvnc"
 SERVER = "Xkasmvnc"
 
@@ -91,7 +93,6 @@ def page(browser: Browser, machine: Machine) -> Iterator[Page]:
         yield window.opened(context.new_page(), machine)
 
 
-@pytest.mark.timeout(1800)
 def test_the_window_is_seen(machine: Machine, page: Page) -> None:
     found = window.sees(machine, shown=True, platform="xcb")
     assert found["screen"] == [window.SIZE["width"], window.SIZE["height"]]
