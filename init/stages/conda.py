@@ -159,16 +159,16 @@ def _activate(context: Context, home: Path) -> None:
     notes = home / ".firstlight"
     notes.mkdir(exist_ok=True)
     values = {"CONDA_PREFIX": str(home), "CONDA_DEFAULT_ENV": home.name, "CONDA_SHLVL": "1"}
-    with suppress(OSError, ValueError, AttributeError):
-        state = json.loads((home / "conda-meta" / "state").read_text(encoding="utf-8"))
-        values |= {name: str(value) for name, value in state.get("env_vars", {}).items()}
+    for file in sorted(home.glob("etc/conda/env_vars.d/*")):
+        with suppress(OSError, ValueError, AttributeError):
+            given = json.loads(file.read_text(encoding="utf-8"))
+            values |= {name.upper(): str(value) for name, value in given.items()}
     before = {"PATH": str(home / "bin")}
     if libraries := _libraries(home, notes / "cuda"):
         before["LD_LIBRARY_PATH"] = str(libraries)
     activation.keep(home, values, before)
     shell, files = "bash" if Path("/bin/bash").exists() else "sh", [notes / "before.json", notes / "after.json"]
-    given = activation.variables(home, context.environ)
-    context.run([shell, "-c", _ACTIVATE, shell, *files], env=given)
+    context.run([shell, "-c", _ACTIVATE, shell, *files], env=activation.variables(home, context.environ))
     old, new = (json.loads(file.read_text(encoding="utf-8")) for file in files)
     for file in files:
         file.unlink()

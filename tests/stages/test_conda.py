@@ -57,6 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("channels")
     forge, cuda = channel.make(folder / "forge"), channel.make(folder / "cuda")
     channel.add_python(forge)
+    channel.add_pip(forge)
     channel.add_module(forge, "fromconda", "1.5")
     channel.add(forge, "studio", "2.0", {"etc/conda/activate.d/studio.sh": ACTIVATE, "lib/libz.so.1": "not CUDA"})
     channel.add(cuda, "cudart", "12.4.99", {"lib/libcudart.so.12": "a library"})
