@@ -85,6 +85,8 @@ def arguments(spec: CondaSpec, version: str | None, home: Path, context: Context
     """micromamba's command line. Mirrors and credentials come from the user's `.mambarc`; its channels do not."""
     words: list[str | Path] = ["create", "--yes", "--root-prefix", _root(context), "--prefix", home]
     words += ["--override-channels", *(word for channel in spec.channels for word in ("--channel", channel))]
+    # Whoever has just added a package to a channel and tries again is not told for an hour that it is not there.
+    words += ["--repodata-ttl", "0"]
     if context.baking:
         # Compiled files that compare times would be stale in a layer, where all have one time.
         words.append("--no-pyc")
@@ -97,8 +99,6 @@ def environment(context: Context) -> dict[str, str]:
     beside = Path(uv.environment(context)["UV_CACHE_DIR"])
     cache = beside / "firstlight-conda" if context.baking else beside.with_name("conda")
     settings = {"CONDA_PKGS_DIRS": given.get("CONDA_PKGS_DIRS") or str(cache)}
-    # Whoever has just added a package to a channel and tries again is not told for an hour that it is not there.
-    settings["MAMBA_LOCAL_REPODATA_TTL"] = given.get("MAMBA_LOCAL_REPODATA_TTL") or "0"
     if bundle := given.get("SSL_CERT_FILE") or given.get("REQUESTS_CA_BUNDLE"):
         settings["MAMBA_SSL_VERIFY"] = given.get("MAMBA_SSL_VERIFY") or bundle
     if mirror := given.get("MAMBA_CHANNEL_ALIAS") or given.get("CONDA_CHANNEL_ALIAS"):

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tarfile
+import time
 import urllib.error
 import urllib.request
 from hashlib import sha256
@@ -29,11 +30,12 @@ def main() -> int:
         create.add_argument(flag, action="store_true")
     create.add_argument("--root-prefix", type=Path, required=True)
     create.add_argument("--prefix", type=Path, required=True)
+    create.add_argument("--repodata-ttl", type=int, default=3600)
     create.add_argument("--channel", action="append", default=[])
     create.add_argument("specs", nargs="+")
     options = parser.parse_args()
     assert options.yes and options.override_channels, "it would ask, and take the user's channels too"
-    known = [record for channel in options.channel for record in _packages(_address(channel))]
+    known = [record for channel in options.channel for record in _packages(_address(channel), options.repodata_ttl)]
     chosen: dict[str, Record] = {}
     trees = [told for spec in options.specs if (told := _choose(spec, known, chosen))]
     if trees:
@@ -82,11 +84,16 @@ def _address(channel: str) -> str:
     return channel if "://" in channel else f"{os.environ['MAMBA_CHANNEL_ALIAS'].rstrip('/')}/{channel}"
 
 
-def _packages(address: str) -> list[Record]:
-    found = []
+def _packages(address: str, fresh: int) -> list[Record]:
+    """What a channel lists, or did so at most `fresh` seconds ago."""
+    found, kept = [], Path(os.environ["CONDA_PKGS_DIRS"], "cache")
+    kept.mkdir(parents=True, exist_ok=True)
     for subdir in ("linux-64", "noarch"):
         url = f"{address.rstrip('/')}/{subdir}/repodata.json"
-        for name, record in json.loads(_get(url))["packages"].items():
+        index = kept / f"{sha256(url.encode()).hexdigest()[:8]}.json"
+        if not index.exists() or time.time() - index.stat().st_mtime >= fresh:
+            index.write_bytes(_get(url))
+        for name, record in json.loads(index.read_bytes())["packages"].items():
             if record["name"] == "python":
                 record["depends"] = [*record["depends"], "pip"]
             found.append({**record, "url": f"{address.rstrip('/')}/{subdir}/{name}", "fn": name})

@@ -295,12 +295,10 @@ def test_another_program_than_the_lock_says_is_not_run(bench: Bench, channels: C
 def test_settings_of_the_user_and_the_bundle(bench: Bench, channels: Channels) -> None:
     spec = channels.spec()
     bench.environ = {"SSL_CERT_FILE": "/bundle.pem", "MAMBARC": "/workspace/.mambarc", "UV_CACHE_DIR": "/c/uv"}
-    always = {"MAMBA_LOCAL_REPODATA_TTL": "0", "MAMBA_SSL_VERIFY": "/bundle.pem"}
-    assert conda.environment(bench.context(spec)) == {**always, "CONDA_PKGS_DIRS": "/c/conda"}
+    assert conda.environment(bench.context(spec)) == {"CONDA_PKGS_DIRS": "/c/conda", "MAMBA_SSL_VERIFY": "/bundle.pem"}
     assert conda.environment(bench.context(spec, baking=True))["CONDA_PKGS_DIRS"] == "/c/uv/firstlight-conda"
-    own = {"MAMBA_SSL_VERIFY": "/own.pem", "CONDA_PKGS_DIRS": "/own", "MAMBA_LOCAL_REPODATA_TTL": "600"}
-    bench.environ |= own
-    assert conda.environment(bench.context(spec)) == own
+    bench.environ |= {"MAMBA_SSL_VERIFY": "/own.pem", "CONDA_PKGS_DIRS": "/own"}
+    assert conda.environment(bench.context(spec)) == {"CONDA_PKGS_DIRS": "/own", "MAMBA_SSL_VERIFY": "/own.pem"}
 
 
 @pytest.mark.parametrize(
