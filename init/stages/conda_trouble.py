@@ -15,7 +15,7 @@ _TRANSFER = re.compile(
     r" \[(?P<url>[^\]\s]+)\]"
 )
 _OTHER = re.compile(r"File not valid: (\w+|file size) doesn't match expectation \"?([^\"\n]+)")
-_LOGIN = "a channel behind a login wants its credentials in a `.mambarc`, named by MAMBARC"
+_LOGIN = "a channel behind a login wants its credentials in a file called `.mambarc`, which MAMBARC names"
 
 
 def explained(lines: Sequence[str], code: int) -> StageFailed:

@@ -1,7 +1,7 @@
 """In micromamba's place, where it cannot be had: takes the options of `micromamba create` that are used here and no
 others, reads real channels, and makes environments that are like its own. It solves what needs no solver.
 
-Options, variables and messages are those of mamba 2.x: micromamba/src/common_options.cpp, libmamba/src/api.
+Options, variables, messages and the places of files are those that micromamba 2.8.1 was seen to have.
 """
 
 from __future__ import annotations
