@@ -52,7 +52,9 @@ def _here(text: str) -> StageFailed | None:
 def _unsolved(lines: Sequence[str]) -> StageFailed:
     """Why no choice of packages does."""
     text = "\n".join(lines)
-    if missing := re.findall(r"[├└]─ ([^\n]+?),?(?: which)? does not exist \(perhaps (a typo)?", text):
+    missing = re.findall(r"[├└]─ ([^\n]+?),?(?: which)? does not exist \(perhaps (a typo)?", text)
+    # Where packages conflict, what one of many releases lacks is not the reason.
+    if missing and (any(asked for _, asked in missing) or "conflicts with" not in text):
         hint = "correct the package's name or version in `conda.packages`, or add the channel that has it"
         if not any(asked for _, asked in missing):
             hint = "a package needs it, the log says which: add the channel that has it, or ask for another release"

@@ -324,6 +324,17 @@ def test_settings_of_the_user_and_the_bundle(bench: Bench, channels: Channels) -
             False,
         ),
         (
+            ["error    libmamba Could not solve for environment specs",
+             "    ├─ python =3.11 * is requested and can be installed;",
+             "    └─ old =* * is not installable because there are no viable options",
+             "       ├─ old 1.0 would require",
+             "       │  └─ python =2.6 *, which does not exist (perhaps a missing channel);",
+             "       └─ old 2.0 would require",
+             "          └─ python =3.8 *, which conflicts with any installable versions previously reported."],
+            "do not fit together: python =3.11 is requested and can be installed; old is not installable because",
+            False,
+        ),
+        (
             ["error    libmamba Could not solve for environment specs", "  └─ cuda-version 12.9 requires",
              "     └─ __cuda >=12 *, which is missing on the system"],
             "wants another machine than this one (__cuda)",
