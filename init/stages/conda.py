@@ -9,18 +9,19 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from init import activation
 from init.failure import StageFailed
 from init.plan import CondaSpec
-from init.process import gist
 from init.stages import uv
+from init.stages.conda_trouble import explained
 from init.stages.context import Context
 
-_TOTAL = re.compile(r"Total download:\s+([\d.]+)\s?([kMG]?)B")
+_SIZE = re.compile(r"^\s*\+ .*\s(\d+)\s?([kMG]?)B$")
+"""A package's line in micromamba's table; the total below it is rounded to whole gigabytes."""
 _UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3}
 _STEP = re.compile(r"^\s*(Linking|Unlinking|Changing|Reinstalling)\b(.*)")
 _LOOK = 1.0
@@ -59,13 +60,14 @@ def owns(folder: Path) -> bool:
 def create(context: Context, spec: CondaSpec, version: str | None, home: Path) -> None:
     """Make the environment in `home`, which does not exist. Raises StageFailed."""
     program = _program(context, spec)
-    settings, lines = environment(context), list[str]()
+    settings, lines, sizes = environment(context), list[str](), list[int]()
 
     def heard(line: str) -> None:
         lines.append(line)
-        if match := _TOTAL.search(line):
-            total = int(float(match[1]) * _UNITS[match[2]])
-            context.report(message="downloading conda packages", total=total)
+        if match := _SIZE.match(line):
+            sizes.append(int(match[1]) * _UNITS[match[2]])
+        elif "Total download:" in line:
+            context.report(message="downloading conda packages", total=sum(sizes))
         elif match := _STEP.match(line):
             context.report(message=f"{match[1].lower()}{match[2]}"[:120])
 
@@ -83,6 +85,8 @@ def arguments(spec: CondaSpec, version: str | None, home: Path, context: Context
     """micromamba's command line. Mirrors and credentials come from the user's `.mambarc`; its channels do not."""
     words: list[str | Path] = ["create", "--yes", "--root-prefix", _root(context), "--prefix", home]
     words += ["--override-channels", *(word for channel in spec.channels for word in ("--channel", channel))]
+    # Whoever has just added a package to a channel and tries again is not told for an hour that it is not there.
+    words += ["--repodata-ttl", "0"]
     if context.baking:
         # Compiled files that compare times would be stale in a layer, where all have one time.
         words.append("--no-pyc")
@@ -145,12 +149,15 @@ def _measuring(context: Context, cache: Path) -> Iterator[None]:
 
 
 def _archives(cache: Path) -> int:
-    """Bytes of the packages in the cache, whole ones and those on their way."""
+    """Bytes of the packages in the cache, those on their way too: `https/HOST/CHANNEL/linux-64/NAME.conda`."""
     found = 0
-    with suppress(OSError):
-        for entry in os.scandir(cache):
-            if re.search(r"\.(conda|tar\.bz2)(\.part)?$", entry.name):
-                found += entry.stat().st_size
+    for folder, folders, files in os.walk(cache):
+        if archives := [name for name in files if name.endswith((".conda", ".tar.bz2"))]:
+            # Beside them lies what was unpacked: many files.
+            folders.clear()
+        for name in archives:
+            with suppress(OSError):
+                found += Path(folder, name).stat().st_size
     return found
 
 
@@ -159,16 +166,16 @@ def _activate(context: Context, home: Path) -> None:
     notes = home / ".firstlight"
     notes.mkdir(exist_ok=True)
     values = {"CONDA_PREFIX": str(home), "CONDA_DEFAULT_ENV": home.name, "CONDA_SHLVL": "1"}
-    with suppress(OSError, ValueError, AttributeError):
-        state = json.loads((home / "conda-meta" / "state").read_text(encoding="utf-8"))
-        values |= {name: str(value) for name, value in state.get("env_vars", {}).items()}
+    for file in sorted(home.glob("etc/conda/env_vars.d/*")):
+        with suppress(OSError, ValueError, AttributeError):
+            given = json.loads(file.read_text(encoding="utf-8"))
+            values |= {name.upper(): str(value) for name, value in given.items()}
     before = {"PATH": str(home / "bin")}
     if libraries := _libraries(home, notes / "cuda"):
         before["LD_LIBRARY_PATH"] = str(libraries)
     activation.keep(home, values, before)
     shell, files = "bash" if Path("/bin/bash").exists() else "sh", [notes / "before.json", notes / "after.json"]
-    given = activation.variables(home, context.environ)
-    context.run([shell, "-c", _ACTIVATE, shell, *files], env=given)
+    context.run([shell, "-c", _ACTIVATE, shell, *files], env=activation.variables(home, context.environ))
     old, new = (json.loads(file.read_text(encoding="utf-8")) for file in files)
     for file in files:
         file.unlink()
@@ -202,50 +209,3 @@ def _libraries(home: Path, folder: Path) -> Path | None:
     for file in found:
         (folder / file.name).symlink_to(file)
     return folder
-
-
-def explained(lines: Sequence[str], code: int) -> StageFailed:
-    """micromamba's failure in plain words."""
-    text = "\n".join(lines)
-    address = re.search(r"https?://[^\s\]`'\"]+", text)
-    where = address[0] if address else "the channel"
-    if "No space left on device" in text:
-        return StageFailed("the disk is full", hint="make room, or use a larger container disk", retry=False)
-    if re.search(r"SSL (peer )?certificate|certificate verify|SSL certificate problem", text, re.IGNORECASE):
-        return StageFailed(
-            f"{where} shows a certificate that is not trusted here",
-            hint="this network may have a certificate authority of its own: start again with SSL_CERT_FILE, the path"
-            " of a bundle that holds it",
-        )
-    if missing := re.findall(r"[├└]─ ([^\n]+?),?(?: which)? does not exist \(perhaps", text):
-        return StageFailed(
-            f"no channel has {', '.join(dict.fromkeys(missing))}",
-            hint="correct the package's name or version in `conda.packages`, or add the channel that has it",
-            retry=False,
-        )
-    if needs := re.search(r"(__\w+)\b[^\n]*(is missing on the system|conflicts with)", text):
-        return StageFailed(
-            f"a conda package wants another machine than this one ({needs[1]})",
-            hint="with `__cuda`, the driver is too old for the package, or the machine has no GPU: ask for an earlier"
-            " release of the package",
-            retry=False,
-        )
-    if "Could not solve for environment specs" in text:
-        told = [line.strip(" │├└─;.") for line in lines if re.search(r"[├└]─", line)]
-        return StageFailed(
-            f"the conda packages asked for do not fit together: {'; '.join(told)[:400] or gist(lines)}",
-            hint="correct `conda.packages`, or the order of `conda.channels`",
-            retry=False,
-        )
-    status = re.search(r"status: (\d{3})|HTTP (?:code|status):? (\d{3})", text)
-    if status and (number := status[1] or status[2]) in ("401", "403", "404", "410"):
-        if number in ("401", "403"):
-            hint = "a channel behind a login wants its credentials in a `.mambarc`, named by MAMBARC"
-        else:
-            hint = "correct `conda.channels`"
-        return StageFailed(f"{where} is refused (HTTP {number})", hint=hint, retry=False)
-    if re.search(r"Download error|Could not resolve|Failed to connect|Timeout was reached|not loaded|status: \d", text):
-        return StageFailed(
-            f"cannot reach {where}: {gist(lines)}", hint="check the network, or name a mirror by MAMBARC"
-        )
-    return StageFailed(f"micromamba ended with {code}: {gist(lines)}")

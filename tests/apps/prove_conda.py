@@ -1,6 +1,9 @@
 """micromamba itself, of the release in the lock: what `make prove` runs.
 
-FIRSTLIGHT_MICROMAMBA names its file, for machines that do not reach GitHub.
+FIRSTLIGHT_MICROMAMBA names its file, for machines that do not reach GitHub's releases. Who has mamba's source can build
+it on Debian trixie, which has all but libsolv with `ENABLE_CONDA` and fmt 11: with BUILD_SHARED, BUILD_LIBMAMBA,
+BUILD_LIBMAMBA_SPDLOG and BUILD_MAMBA, without ENABLE_MAMBA_ROOT_PREFIX_FALLBACK. `mamba` is then micromamba, linked
+dynamically.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import tarfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,20 @@ def add_python(folder: Path) -> None:
     program = (base / "bin" / f"python{PYTHON}").read_bytes()
     files: dict[str, str | bytes | Path] = {f"bin/{name}": program for name in (f"python{PYTHON}", "python3", "python")}
     for entry in sorted(os.scandir(library), key=lambda entry: entry.name):
-        if entry.name not in ("site-packages", "dist-packages", "__pycache__", "test"):
+        if entry.name not in ("site-packages", "dist-packages", "__pycache__", "test", "EXTERNALLY-MANAGED"):
             files[f"lib/python{PYTHON}/{entry.name}"] = Path(entry.path)
     files[f"lib/python{PYTHON}/site-packages/README.txt"] = "Packages go here.\n"
     add(folder, "python", sys.version.split()[0], files)
+
+
+def add_pip(folder: Path, python: str = PYTHON) -> None:
+    """This machine's pip: micromamba takes it along with every Python."""
+    pip = distribution("pip")
+    site = f"lib/python{python}/site-packages"
+    found = [file for file in pip.files or [] if file.parts[0] != ".." and file.suffix != ".pyc"]
+    files = {f"{site}/{file}": file.read_binary() for file in found}
+    files[f"{site}/pip-{pip.version}.dist-info/INSTALLER"] = b"conda"
+    add(folder, "pip", pip.version, files, ["python"])
 
 
 def add_module(folder: Path, name: str, version: str, depends: Sequence[str] = ("python",)) -> None:

@@ -1,7 +1,7 @@
 """Environments from conda channels.
 
 micromamba itself is on none of the package registries: `tests/stages/micromamba.py` stands in for it, or the real one
-where MICROMAMBA names its file.
+where MICROMAMBA names its file. Both pass every test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import pytest
 from init import activation, serve
 from init.failure import StageFailed
 from init.plan import CommandSpec, CondaSpec, PythonSpec, ServiceSpec
-from init.stages import conda
+from init.stages import conda, python
+from init.stages.conda_trouble import explained
 from init.stages.environment import Environment
 from tests.stages import channel, wheels
 from tests.stages.bench import Bench, ran, write
@@ -57,10 +58,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("channels")
     forge, cuda = channel.make(folder / "forge"), channel.make(folder / "cuda")
     channel.add_python(forge)
+    channel.add_pip(forge)
     channel.add_module(forge, "fromconda", "1.5")
-    channel.add(forge, "studio", "2.0", {"etc/conda/activate.d/studio.sh": ACTIVATE, "lib/libz.so.1": "not CUDA"})
+    studio = {
+        "etc/conda/activate.d/studio.sh": ACTIVATE,
+        "etc/conda/env_vars.d/studio.json": '{"studio_data": "/data"}',
+    }
+    channel.add(forge, "studio", "2.0", {**studio, "lib/libz.so.1": "not CUDA"})
     channel.add(cuda, "cudart", "12.4.99", {"lib/libcudart.so.12": "a library"})
     channel.add(cuda, "cuda-runtime", "12.4.1", {"share/cuda/version": "12.4.1\n"}, ["cudart 12.4.99"])
+    channel.add(forge, "gone", "1.0", {"share/gone": "x"}).unlink()
+    torn = channel.add(forge, "torn", "1.0", {"share/torn": "x"})
+    torn.write_bytes(bytes(reversed(torn.read_bytes())))
+    channel.add(forge, "hungry", "1.0", {"share/hungry": "x"}, ["no-such-library >=3"])
+    channel.add(forge, "for-gpu", "1.0", {"share/for-gpu": "x"}, ["__cuda >=99"])
     real = os.environ.get("MICROMAMBA")
     program = f"#!{sys.executable}\n{STANDS_IN.read_text()}".encode()
     (folder / "micromamba").write_bytes(Path(real).read_bytes() if real else program)
@@ -140,7 +151,7 @@ def test_activation_reaches_every_program(bench: Bench, channels: Channels, home
     set_ = activation.variables(home, {"PATH": "/usr/bin", **bench.environ})
     assert set_["CONDA_PREFIX"] == str(home) and "VIRTUAL_ENV" not in set_
     assert set_["PATH"] == f"{home}/bin:/usr/bin"
-    assert set_["STUDIO_HOME"] == f"{home}/share/studio"
+    assert set_["STUDIO_HOME"] == f"{home}/share/studio" and set_["STUDIO_DATA"] == "/data"
     assert set_["XDG_DATA_DIRS"] == f"{home}/share:/usr/share"
     first, _, rest = set_["LD_LIBRARY_PATH"].partition(":")
     assert rest == "/usr/local/nvidia/lib64"
@@ -181,7 +192,7 @@ def test_baked_it_leaves_nothing_that_a_clock_decides(bench: Bench, channels: Ch
     bench.run(channels.spec("cuda-runtime", "fromconda"), "viso_env", baking=True)
     assert len(ran(bench.log, "micromamba create", "--no-pyc")) == 1
     assert says(home, "import fromconda; print(fromconda.__version__)") == "1.5"
-    assert list((bench.cache / "firstlight-conda").glob("cuda-runtime-*"))
+    assert list((bench.cache / "firstlight-conda").glob("http/*/cuda/linux-64/cuda-runtime-*"))
     assert not Path(bench.paths.disk, "cache").exists()
 
 
@@ -212,14 +223,41 @@ def test_what_a_kill_left_is_made_again(bench: Bench, channels: Channels, home: 
 @pytest.mark.parametrize(
     ("package", "message", "hint"),
     [
-        ("no-such-package", "no channel has no-such-package", "conda.packages"),
-        ("cuda-runtime=11", r"no channel has cuda-runtime.*11", "conda.packages"),
+        ("no-such-package", "no channel has no-such-package$", "or add the channel that has it"),
+        ("cuda-runtime=11", "no channel has cuda-runtime =11$", "or add the channel that has it"),
+        ("hungry", "no channel has no-such-library >=3$", "a package needs it"),
+        ("for-gpu", r"another machine than this one \(__cuda\)$", "the driver is too old"),
     ],
 )
 def test_a_package_that_no_channel_has(bench: Bench, channels: Channels, package: str, message: str, hint: str) -> None:
     with pytest.raises(StageFailed, match=message) as failure:
         bench.run(channels.spec(package), "viso_env")
     assert not failure.value.retry and hint in (failure.value.hint or "")
+
+
+def test_packages_that_are_not_what_the_channel_says(bench: Bench, channels: Channels, home: Path) -> None:
+    for package, message in (
+        ("torn", r"^torn-1\.0-0\.tar\.bz2 is not what its channel says: it has another SHA256$"),
+        ("gone", r"^the channel lists http.*/forge/linux-64/gone-1\.0-0\.tar\.bz2, and does not have it \(HTTP 404\)$"),
+    ):
+        with pytest.raises(StageFailed, match=message) as failure:
+            bench.run(channels.spec(package), "viso_env")
+        assert failure.value.retry and failure.value.hint and not (home / "bin").exists()
+
+
+def test_a_package_that_was_added_since_is_found(bench: Bench, tmp_path: Path, made: Path, home: Path) -> None:
+    forge = channel.make(tmp_path / "own" / "forge")
+    channel.add_python(forge)
+    channel.add_pip(forge)
+    (tmp_path / "own" / "cuda").symlink_to(made / "cuda")
+    (tmp_path / "own" / "micromamba").symlink_to(made / "micromamba")
+    with wheels.served(tmp_path / "own") as url:
+        own = Channels(tmp_path / "own", url)
+        bench.run(own.spec(), "viso_env")
+        channel.add(forge, "latest", "1.0", {"share/latest": "x"})
+        os.utime(forge / "linux-64" / "repodata.json", (4e9, 4e9))
+        bench.run(own.spec("latest"), "viso_env")
+    assert (home / "share/latest").exists()
 
 
 def test_a_channel_that_is_not_there(bench: Bench, channels: Channels) -> None:
@@ -273,24 +311,79 @@ def test_settings_of_the_user_and_the_bundle(bench: Bench, channels: Channels) -
             True,
         ),
         (["Transfer finalized, status: 403 [https://c.example/x] 0 bytes"], "is refused (HTTP 403)", False),
-        (["Transfer finalized, status: 503 [https://c.example/x] 0 bytes"], "cannot reach https://c.example/x", True),
         (
-            ["error    libmamba Could not solve for environment specs", "    ├─ a 1 is requested and can be installed;",
-             "    └─ b 2 is not installable because it requires", "       └─ a 2, which conflicts with any"],
-            "do not fit together: a 1 is requested and can be installed; b 2 is not installable because it requires",
+            ["Transfer finalized, status: 503 [https://c.example/x] 0 bytes"],
+            "cannot reach https://c.example/x: HTTP 503",
+            True,
+        ),
+        (
+            ["error    libmamba Could not solve for environment specs", "    ├─ a =* * is installable and it requires",
+             "    │  └─ base ==1.0 *, which can be installed;", "    └─ z =* * is not installable because it requires",
+             "       └─ base ==2.0 *, which conflicts with any installable versions previously reported."],
+            "do not fit together: a is installable and it requires; base ==1.0, which can be installed; z is not",
+            False,
+        ),
+        (
+            ["error    libmamba Could not solve for environment specs",
+             "    ├─ python =3.11 * is requested and can be installed;",
+             "    └─ old =* * is not installable because there are no viable options",
+             "       ├─ old 1.0 would require",
+             "       │  └─ python =2.6 *, which does not exist (perhaps a missing channel);",
+             "       └─ old 2.0 would require",
+             "          └─ python =3.8 *, which conflicts with any installable versions previously reported."],
+            "do not fit together: python =3.11 is requested and can be installed; old is not installable because",
             False,
         ),
         (
             ["error    libmamba Could not solve for environment specs", "  └─ cuda-version 12.9 requires",
-             "     └─ __cuda >=12, which is missing on the system"],
+             "     └─ __cuda >=12 *, which is missing on the system"],
             "wants another machine than this one (__cuda)",
             False,
+        ),
+        (
+            ["critical libmamba Write failed", "Linking a-1.0-0", "critical libmamba Package cache error."],
+            "the disk is full",
+            False,
+        ),
+        (
+            ["error    libmamba Could not find any writable cache directory for repodata file",
+             "critical libmamba Subdir https://c.example/noarch not loaded!"],
+            "there is no folder for what micromamba downloads",
+            False,
+        ),
+        (
+            ["error    libmamba Configuration file specified but does not exist at '/workspace/.mambarc'"],
+            "/workspace/.mambarc does not exist",
+            False,
+        ),
+        (
+            ["critical libmamba Multiple errors occurred:", "    ssl_verify does not contain a valid file path.",
+             "    Subdir https://c.example/noarch not loaded!"],
+            "the file with the certificate authorities does not exist",
+            False,
+        ),
+        (
+            ["⚠ Shard Index for https://c.example/linux-64 not available, falling back to flat repodata",
+             "critical libmamba Download error (18) Transferred a partial file [https://c.example/linux-64/a-1.0-0.conda]",
+             "    end of response with 2013850 bytes missing"],
+            "cannot reach https://c.example/linux-64/a-1.0-0.conda: Transferred a partial file",
+            True,
+        ),
+        (
+            ["    Could not load repodata.json for https://c.example/noarch after retry.Please check repodata source."],
+            "https://c.example/noarch does not answer as a conda channel does",
+            True,
+        ),
+        (
+            ["error    libmamba File not valid: file size doesn't match expectation \"/c/https/c.example/a-1.conda\""],
+            "a-1.conda is not what its channel says: it has another file size",
+            True,
         ),
         (["critical libmamba something new"], "micromamba ended with 1: critical libmamba something new", True),
     ],
 )  # fmt: skip
 def test_failures_in_plain_words(lines: list[str], message: str, retry: bool) -> None:
-    failure = conda.explained(lines, 1)
+    failure = explained(lines, 1)
     assert message in failure.message and failure.retry is retry
 
 
@@ -300,17 +393,29 @@ def test_what_scripts_changed() -> None:
     assert conda.changes(old, new) == ({"A": "2", "NEW": "n"}, {"PATH": "/e/more"})
 
 
-def test_bytes_are_told_while_they_arrive(
-    bench: Bench, channels: Channels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_that_were_passed_over_are_named() -> None:
+    lines = [
+        "error    libmamba Error in file /workspace/.mambarc, skipping: yaml-cpp: error at line 2, column 1: no end",
+        "critical libmamba Transfer finalized, status: 403 [https://c.example/x] 0 bytes",
+    ]
+    failure = explained(lines, 1)
+    assert failure.hint and "in a file called `.mambarc`" in failure.hint
+    assert failure.hint.endswith("; /workspace/.mambarc was passed over: yaml-cpp: error at line 2, column 1: no end")
+
+
+def test_bytes_are_told_while_they_arrive(bench: Bench, channels: Channels, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a pipe micromamba says how much it will be, and nothing until all of it is there."""
     monkeypatch.setattr(conda, "_LOOK", 0.01)
-    told: list[int | None] = []
-    context = bench.context(channels.spec())
-    context.report = lambda *, done=None, **_: told.append(done)
-    write(tmp_path / "pkgs", {"older-1-0.conda": "x" * 1000})
-    with conda._measuring(context, tmp_path / "pkgs"):
-        write(tmp_path / "pkgs", {"cudnn-9-0.conda.part": "x" * 70, "urls.txt": "not a package"})
-        until(lambda: told and told[-1] == 70)
-        write(tmp_path / "pkgs", {"cuda-12-0.tar.bz2": "x" * 30})
-        until(lambda: told[-1] == 100)
+    told: list[dict[str, Any]] = []
+    context = bench.context(channels.spec(), "viso_env")
+    context.report = lambda **what: told.append(what)
+    python.run(context)
+    archives = list(
+        (bench.cache.with_name("conda")).glob(f"http/*_{channels.url.rpartition(':')[2]}/forge/linux-64/p*")
+    )
+    archives = [file for file in archives if file.is_file()]
+    size = sum(file.stat().st_size for file in archives)
+    assert len(archives) == 2 and max(what.get("done", 0) for what in told) == size
+    # The table rounds each package.
+    total = next(what["total"] for what in told if "total" in what)
+    assert abs(total - size) < 500_000 * len(archives)
