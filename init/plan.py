@@ -15,9 +15,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from init.complaint import Complaint
 from init.paths import Paths
 from init.specs import SPECS, Spec
-from init.specs import CommandSpec as CommandSpec
-from init.specs import CondaSpec as CondaSpec
-from init.specs import PythonSpec as PythonSpec
 
 SCHEMA = "firstlight.plan/1"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from init import activation
 from init.failure import StageFailed
-from init.plan import CondaSpec
+from init.specs import CondaSpec
 from init.stages import uv
 from init.stages.conda_trouble import explained
 from init.stages.context import Context

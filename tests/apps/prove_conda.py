@@ -19,7 +19,7 @@ import pytest
 from images.planning import plan
 from init.fetch import single
 from init.fetch.sources import Sources
-from init.plan import PythonSpec
+from init.specs import PythonSpec
 from manifests import load, lock
 
 ROOT = Path(__file__).resolve().parents[2]

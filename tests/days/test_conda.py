@@ -12,7 +12,8 @@ from pathlib import Path
 import docker as docker_sdk
 
 from init import state
-from init.plan import CondaSpec, PythonSpec, Stage
+from init.plan import Stage
+from init.specs import CondaSpec, PythonSpec
 from tests.days.machine import plan, running
 from tests.origin import Origin
 from tests.runner.support import service

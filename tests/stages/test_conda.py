@@ -20,7 +20,8 @@ import pytest
 
 from init import activation, serve
 from init.failure import StageFailed
-from init.plan import CommandSpec, CondaSpec, PythonSpec, ServiceSpec
+from init.plan import ServiceSpec
+from init.specs import CommandSpec, CondaSpec, PythonSpec
 from init.stages import conda, python
 from init.stages.conda_trouble import explained
 from init.stages.environment import Environment
@@ -198,7 +199,7 @@ def test_baked_it_leaves_nothing_that_a_clock_decides(bench: Bench, channels: Ch
 
 def test_what_a_kill_left_is_made_again(bench: Bench, channels: Channels, home: Path) -> None:
     script = (
-        "import sys, json; from pathlib import Path; from init.plan import PythonSpec, CondaSpec;"
+        "import sys, json; from pathlib import Path; from init.specs import PythonSpec, CondaSpec;"
         "from tests.stages.bench import Bench; bench = Bench(Path(sys.argv[1]), Path(sys.argv[2]));"
         "bench.run(PythonSpec('viso_env', sys.argv[3], conda=CondaSpec(*json.loads(sys.argv[4]))), 'viso_env')"
     )
