@@ -61,7 +61,7 @@ test: .venv/image-tests ## run the whole test suite, with Docker; with IMAGE, th
 else
 test: .venv/tests
 	@tests/machine.sh
-	@$(BIN)/python -u -m pytest -n 2 --dist loadgroup $(TESTS)
+	@$(BIN)/python -u -m pytest -n 2 $(TESTS)
 endif
 
 push: setup needs-IMAGE needs-REGISTRY ## push IMAGE to REGISTRY; it must have passed its tests

@@ -1,21 +1,42 @@
 """Which tests may run at the same time, where pytest-xdist has several workers (`-n`).
 
-Those with containers or a browser take turns, as both wait for the same Docker, and a browser drops what it loads when
-a container's network comes up beside it. All others keep to their module, for its fixtures.
+Those with containers or a browser take turns, as all wait for the same Docker, and a browser drops what it loads when
+a container's network comes up beside it. The others keep to their module, for its fixtures.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-IN_TURN = {"docker", "built", "browser"}
-"""Fixtures."""
+IN_TURN = (
+    *(f"tests/{room}/" for room in ("apps", "days", "engine", "images", "panel")),
+    "tests/portal/test_open_button.py",
+    "tests/rendering/test_dockerfile.py",
+)
+"""How the ids of tests begin."""
+SHARED = {"browser", "built", "docker"}
+"""Fixtures that are used in turn."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    in_turn = {item.path for item in items if IN_TURN & set(getattr(item, "fixturenames", ()))}
-    for item in items:
-        group = "in turn" if item.path in in_turn else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def group(nodeid: str) -> str:
+    """Tests with the same one are run by one worker, in their order."""
+    return "in turn" if nodeid.startswith(IN_TURN) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One that knows these groups: `xdist_group` of pytest-xdist 3.8 does nothing under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Turns(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return Turns(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if (shared := SHARED & set(getattr(item, "fixturenames", ()))) and not item.nodeid.startswith(IN_TURN):
+        pytest.fail(f"it uses {', '.join(shared)}: name its file in tests/workers.py, IN_TURN", pytrace=False)
