@@ -27,8 +27,9 @@ class Terminal:
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str] = os.environ):
         self._hands, screen = pty.openpty()
         termios.tcsetwinsize(screen, (ROWS, COLUMNS))
-        # The terminal goes to a session of its own. Ctrl-C is heard there, even where whoever runs the tests is deaf.
-        words = ["setsid", "--ctty", "env", "--default-signal=INT", *command]
+        # The terminal goes to a session of its own. Ctrl-C and the closed window are heard there, even where whoever
+        # runs the tests is deaf.
+        words = ["setsid", "--ctty", "env", "--default-signal=INT,HUP", *command]
         environ = {**environ, "TERM": "xterm"}
         self.process = subprocess.Popen(words, cwd=folder, env=environ, stdin=screen, stdout=screen, stderr=screen)
         os.close(screen)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 IN_TURN = (
-    *(f"tests/{room}/" for room in ("apps", "days", "engine", "images", "panel")),
+    *(f"tests/{room}/" for room in ("days", "engine", "images", "panel")),
     "tests/portal/test_open_button.py",
     "tests/rendering/test_dockerfile.py",
 )
@@ -38,5 +38,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if (shared := SHARED & set(getattr(item, "fixturenames", ()))) and not item.nodeid.startswith(IN_TURN):
+    shared = SHARED & set(getattr(item, "fixturenames", ()))
+    if shared and hasattr(item.config, "workerinput") and not item.nodeid.startswith(IN_TURN):
         pytest.fail(f"it uses {', '.join(shared)}: name its file in tests/workers.py, IN_TURN", pytrace=False)

@@ -106,7 +106,7 @@ def _clone(context: Context, code: Code, url: str, commit: str, partial: Path) -
         partial.unlink()
     partial.mkdir(parents=True, exist_ok=True)
     for lock in (partial / ".git").rglob("*.lock") if (partial / ".git").is_dir() else []:
-        lock.unlink()
+        lock.unlink(missing_ok=True)  # a killed runner's git may be ending just now
     git = Git(context, partial)
     try:
         if not (partial / ".git" / "HEAD").exists() or not git("remote", check=False):

@@ -132,13 +132,23 @@ def test_it_knows_the_desktop_by_its_names() -> None:
     assert set(guide.DESKTOP) == {f"service:{name}" for name in DESKTOP}
 
 
+@contextmanager
+def hearing(number: signal.Signals) -> Iterator[None]:
+    """A kernel hears it, even where whoever runs the tests is deaf."""
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def test_whoever_stops_watching_stops_nothing(house: House, cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     house.stages = [source(house), command("slow", "while [ ! -e open ]; do sleep 0.05; done", "app")]
     house.services = [service("app", ["sleep", "600"], "slow")]
     house.write()
     with house.running():
         house.until({"slow": "running"})
-        with monkeypatch.context() as patched:
+        with monkeypatch.context() as patched, hearing(signal.SIGINT):
             patched.setattr("firstlight_lab.cell.time.sleep", lambda _: os.kill(os.getpid(), signal.SIGINT))
             said = cell(guide.launch)
         assert "What is so: You stopped watching.\nWhat it means: The work itself goes on." in said
