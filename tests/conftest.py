@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.images.plugin", "tests.origin.plugin", "tests.root", "tests.workers"]
+pytest_plugins = ["tests.workers", "tests.images.plugin", "tests.origin.plugin", "tests.root"]

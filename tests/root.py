@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import workers
+
 NEEDED = """\
 these tests mount small volumes and act as a second user, which takes root: {files}
 hint: run them as root, or as a user whose sudo asks for no password; TESTS=PATH names others to run"""
@@ -28,11 +30,12 @@ def words() -> tuple[str, ...] | None:
     return (sudo, "-n")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Say so at once, not after the tests that come first."""
     needy = [item for item in items if "as_root" in getattr(item, "fixturenames", ())]
     if needy and words() is None:
-        raise pytest.UsageError(NEEDED.format(files=", ".join(sorted({item.nodeid.split("::")[0] for item in needy}))))
+        files = ", ".join(sorted({item.nodeid.split("::")[0] for item in needy}))
+        workers.refuse(config, items, NEEDED.format(files=files))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ IN_TURN = (
 """How the ids of tests begin."""
 SHARED = {"browser", "built", "docker"}
 """Fixtures that are used in turn."""
+REFUSED = pytest.StashKey[str]()
 
 
 def group(nodeid: str) -> str:
@@ -41,3 +42,27 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     shared = SHARED & set(getattr(item, "fixturenames", ()))
     if shared and hasattr(item.config, "workerinput") and not item.nodeid.startswith(IN_TURN):
         pytest.fail(f"it uses {', '.join(shared)}: name its file in tests/workers.py, IN_TURN", pytrace=False)
+
+
+def refuse(config: pytest.Config, items: list[pytest.Item], text: str) -> None:
+    """End the run before its first test. Out of a worker an error of usage would come as one of pytest's own."""
+    if not hasattr(config, "workerinput"):
+        raise pytest.UsageError(text)
+    config.workeroutput["refused"] = text  # type: ignore[attr-defined]  # xdist's
+    items.clear()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if text := getattr(node, "workeroutput", {}).get("refused"):
+        node.config.stash[REFUSED] = text
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if REFUSED in session.config.stash:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if REFUSED in config.stash:
+        terminalreporter.write_line(f"ERROR: {config.stash[REFUSED]}", red=True)
