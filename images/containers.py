@@ -27,11 +27,6 @@ HOST = hostports.HOST
 LABEL = "firstlight.image"
 
 
-def ports(loaded: Loaded) -> list[int]:
-    """The ports of an image that a container publishes: JupyterLab's first."""
-    return expand.ports(loaded.manifest)
-
-
 def mount(volume: str | None, name: str) -> Mount:
     """The workspace: a folder (it has a `/`, or starts with `.` or `~`) or a named volume. Raises Trouble."""
     if volume and ("/" in volume or volume[0] in ".~"):
@@ -90,7 +85,7 @@ def start(
     refused: set[int] = set()
     while True:
         # Between the choice of a port and Docker's taking it, anybody may take it.
-        chosen = hostports.choose(ports(loaded), refused, port_offset)
+        chosen = hostports.choose(expand.ports(manifest), refused, port_offset)
         options["ports"] = {f"{port}/tcp": (HOST, here) for port, here in chosen.items()}
         # As Vast.ai says it: the links of the portal and of the panel lead there.
         moved = {f"VAST_TCP_PORT_{port}": str(here) for port, here in chosen.items() if here != port}

@@ -16,7 +16,7 @@ import pytest
 from docker.models.containers import Container
 
 from images import containers, daemon, hostports, variables
-from manifests import load
+from manifests import expand, load
 from manifests.load import Loaded
 from manifests.trouble import Trouble
 from tests.ports import free_port
@@ -49,7 +49,7 @@ def test_ports_are_on_loopback_and_the_workspace_is_the_folder(
 ) -> None:
     idle.reload()
     bound = idle.attrs["NetworkSettings"]["Ports"]
-    assert set(bound) == {f"{port}/tcp" for port in containers.ports(loaded)}
+    assert set(bound) == {f"{port}/tcp" for port in expand.ports(loaded.manifest)}
     assert {place[0]["HostIp"] for place in bound.values()} == {"127.0.0.1"}
     idle.exec_run(["sh", "-c", 'printf %s "$COLOUR" > /workspace/colour'])
     assert (tmp_path / "workspace" / "colour").read_text() == "a $b 'c'"
@@ -71,8 +71,8 @@ def test_a_certificate_authority_of_this_machine_is_trusted_inside(
 
 
 def test_jupyterlab_s_port_comes_first(loaded: Loaded) -> None:
-    assert containers.ports(loaded)[0] == loaded.manifest.jupyter.port
-    assert loaded.manifest.services["lightbox"].port in containers.ports(loaded)
+    assert expand.ports(loaded.manifest)[0] == loaded.manifest.jupyter.port
+    assert loaded.manifest.services["lightbox"].port in expand.ports(loaded.manifest)
 
 
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
@@ -131,16 +131,16 @@ def at_once(
 def test_containers_that_start_at_the_same_moment_all_get_ports(small: str, loaded: Loaded, tmp_path: Path) -> None:
     bound, troubles = at_once(4, small, loaded, tmp_path)
     assert troubles == []
-    assert all(set(ports) == {f"{port}/tcp" for port in containers.ports(loaded)} for ports in bound)
+    assert all(set(ports) == {f"{port}/tcp" for port in expand.ports(loaded.manifest)} for ports in bound)
     every = [place[0]["HostPort"] for ports in bound for place in ports.values()]
-    assert len(set(every)) == len(every) == 4 * len(containers.ports(loaded))
+    assert len(set(every)) == len(every) == 4 * len(expand.ports(loaded.manifest))
 
 
 def test_of_two_that_ask_for_the_same_ports_one_is_told(small: str, loaded: Loaded, tmp_path: Path) -> None:
-    offset = free_port() - containers.ports(loaded)[0]
+    offset = free_port() - expand.ports(loaded.manifest)[0]
     (bound,), (trouble,) = at_once(2, small, loaded, tmp_path, port_offset=offset)
     assert {int(inside.partition("/")[0]): int(place[0]["HostPort"]) for inside, place in bound.items()} == {
-        port: port + offset for port in containers.ports(loaded)
+        port: port + offset for port in expand.ports(loaded.manifest)
     }
     assert re.match(
         r"error: port \d+ is taken on this machine\nhint: give another --port-offset, or none", str(trouble)
@@ -150,13 +150,13 @@ def test_of_two_that_ask_for_the_same_ports_one_is_told(small: str, loaded: Load
 def test_a_container_is_told_which_of_its_ports_have_another_number_here(
     docker: docker_sdk.DockerClient, small: str, loaded: Loaded, tmp_path: Path
 ) -> None:
-    offset = free_port() - containers.ports(loaded)[0]
+    offset = free_port() - expand.ports(loaded.manifest)[0]
     name = f"firstlight-test-moved-{secrets.token_hex(3)}"
     container = containers.start(loaded, small, client=docker, volume=str(tmp_path), name=name, port_offset=offset)
     try:
         _, said = containers.inside(container, "env")
         told = dict(line.split("=", 1) for line in said.splitlines() if line.startswith("VAST_TCP_PORT_"))
-        assert told == {f"VAST_TCP_PORT_{port}": str(port + offset) for port in containers.ports(loaded)}
+        assert told == {f"VAST_TCP_PORT_{port}": str(port + offset) for port in expand.ports(loaded.manifest)}
     finally:
         container.remove(force=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import websocket
 
-from images import containers
 from manifests import desktop, expand
 from tests.images.machine import Machine
 from tests.waiting import until
@@ -22,7 +21,7 @@ def port(container: Machine) -> int:
     return found.port
 
 
-def test_it_is_there_before_the_app_is(container: Machine, port: int) -> None:
+def test_its_port_leads_to_its_page(container: Machine, port: int) -> None:
     answer = container.get(port, headers=container.bearer())
     page = answer.headers.get("Location", "")
     assert container.get(port, f"/{page}", headers=container.bearer()).status == 200
@@ -46,7 +45,7 @@ def test_a_page_of_somebody_else_does_not_come_in_with_the_user_s_cookie(contain
 
 
 def test_the_screen_has_no_port_of_its_own(container: Machine, port: int) -> None:
-    public = {container.loaded.manifest.jupyter.port, *containers.ports(container.loaded), 22}
+    public = {*expand.ports(container.loaded.manifest), 22}
     lines = container.run("ss", "-Hltn").splitlines()
     heard = {(where, int(number)) for where, _, number in (line.split()[3].rpartition(":") for line in lines)}
     assert {number for where, number in heard if not where.startswith("127.")} <= public, heard

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from images import containers
-from manifests import load
+from manifests import expand, load
 from tests.days.machine import plan
 from tests.images.machine import Machine, started
 from tests.images.test_boot import SUPERVISORCTL
@@ -80,7 +80,7 @@ def pod(
         hub.fault("stall", server="cdn")
         environ = {"HF_ENDPOINT": hub.url, "RUNPOD_POD_ID": POD, "JUPYTER_PASSWORD": PASSWORD}
         with started(docker, load.load("demo"), built("demo"), environ) as machine:
-            ports = containers.ports(machine.loaded)
+            ports = expand.ports(machine.loaded.manifest)
             names = {name(port): containers.published(machine.container, port) for port in ports}
             with front(tmp_path_factory.mktemp("front"), names) as proxy:
                 yield Pod(machine, hub, proxy)
