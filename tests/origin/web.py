@@ -191,14 +191,21 @@ class Handler(BaseHTTPRequestHandler):
                         data = bytes(copy)
                 if origin.total:
                     origin.total.take(len(data))
-                self.connection.sendall(data)
-                self.entry.sent += len(data)
+                self._hand_over(data)
                 sent, at, piece = sent + len(data), at + len(data), piece[len(data) :]
                 for fault in faults:
                     if fault.kind == "status":
                         fault.sent[key] = fault.sent.get(key, 0) + len(data)
                 if rates and (wait := begun + sent / min(rates) - time.monotonic()) > 0:
                     time.sleep(wait)
+
+    def _hand_over(self, data: bytes | memoryview) -> None:
+        """As `sendall`, but what the kernel took before the connection broke is counted."""
+        rest = memoryview(data)
+        while rest:
+            taken = self.connection.send(rest)
+            self.entry.sent += taken
+            rest = rest[taken:]
 
     # faults
 
