@@ -39,9 +39,8 @@ MB = 1_000_000
 def test_aria2_overcomes_a_passing_fault(kitchen: Kitchen, origin: Origin, kind: Any, settings: dict[str, Any]) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 24 * MB))
     fault = origin.fault(kind, "o/r/*", **settings)
-    if "after" in settings:
-        # So that there is something in flight when it happens.
-        origin.limit(40 * MB)
+    # So that little is in flight when it happens, and something is.
+    origin.limit(40 * MB)
     kitchen.fetch(spec(file))
     kitchen.check(file)
     assert fault.met

@@ -138,7 +138,7 @@ def test_two_runners_on_one_volume(kitchen: Kitchen, origin: Origin) -> None:
     until(lambda: any(line.get("state") == "waiting" for line in second.lines()))
     assert any("fetches on this volume; this runner waits" in str(line.get("message")) for line in second.lines())
     assert not aria2s(second.run)
-    origin.limit(None)
+    origin.limit(20 * MB)
     assert (first.process.wait(60), second.process.wait(60)) == (0, 0)
     kitchen.check(*files)
     assert origin.sent() < 15 * MB
@@ -152,7 +152,7 @@ def test_the_waiting_runner_takes_over_from_a_killed_one(kitchen: Kitchen, origi
     second = Runner(kitchen, "two", files)
     until(lambda: any(line.get("state") == "waiting" for line in second.lines()))
     first.kill()
-    origin.limit(None)
+    origin.limit(20 * MB)
     assert second.process.wait(60) == 0
     kitchen.check(*files)
     assert origin.sent() < 32 * MB
