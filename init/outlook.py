@@ -75,6 +75,9 @@ class Outlook:
             self._store.waits(key, graph.unmet(key) if state == "waiting" else [])
         untimed = eta.untimed(graph, snapshot, self._durations, bounds)
         self._store.headline(guided.headline(snapshot) or headline(snapshot, untimed))
+
+    def measure(self) -> None:
+        """Put into the state how much room there is, and how much is needed."""
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(self._paths.workspace).free
             files = [file for file in self._snapshot.files if file.state not in ("done", "skipped")]

@@ -275,12 +275,15 @@ class Runner:
         self._judge()
 
     def _judge(self) -> None:
-        self.store.top(standing.judge(self.snapshot), "; ".join(self.problems))
-        self.outlook.tell()
+        with self.store.together():
+            self.store.top(standing.judge(self.snapshot), "; ".join(self.problems))
+            self.outlook.tell()
+        self.outlook.measure()
 
     def _tick(self) -> None:
         self.outlook.keep()
         self.outlook.tell()
+        self.outlook.measure()
         self.show_sets()
 
     def show_sets(self) -> None:

@@ -5,10 +5,11 @@ Changes come from many threads; one thread writes, so that no stage waits for a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class Store:
         self._files = {(file.set, file.path): file for file in snapshot.files}
         self._journal = Journal(folder, run, snapshot.boot.id)
         self._redactor = redactor
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._wake = threading.Condition(self._lock)
         self._events: list[str] = []
         self._dirty = False
@@ -73,6 +74,12 @@ class Store:
             self._wake.notify_all()
         if self._thread.ident is not None:
             self._thread.join(10)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is changed meanwhile is seen and written down as a whole."""
+        with self._lock:
+            yield
 
     def stage(self, id: str, **changes: Any) -> None:
         """Change a stage's fields; a new `state` is a transition and becomes an event."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +84,21 @@ def test_a_transition_is_written_at_once_and_progress_soon(tmp_path: Path) -> No
     until(lambda: (state.read(tmp_path) or snapshot()).stages[0].state == "running", within=5)
     kept.stage("s0", bytes_done=7)
     until(lambda: (state.read(tmp_path) or snapshot()).stages[0].bytes_done == 7, within=5)
+    kept.close()
+
+
+def test_what_is_changed_together_is_never_seen_in_part(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        with kept.together():
+            kept.top("ready")
+            read = pool.submit(kept.text)
+            with pytest.raises(TimeoutError):
+                read.result(timeout=0.2)
+            kept.estimate(progress=1.0)
+        seen = json.loads(read.result(timeout=10))
+    assert (seen["phase"], seen["progress"]) == ("ready", 1.0)
+    until(lambda: (found := state.read(tmp_path)) and found.phase == "ready" and found.progress == 1.0)
     kept.close()
 
 
