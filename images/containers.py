@@ -84,15 +84,15 @@ def start(
         options["device_requests"] = [DeviceRequest(count=-1, capabilities=[["gpu"]])]
     refused: set[int] = set()
     while True:
-        # Between the choice of a port and Docker's taking it, anybody may take it.
-        chosen = hostports.choose(expand.ports(manifest), refused, port_offset)
-        options["ports"] = {f"{port}/tcp": (HOST, here) for port, here in chosen.items()}
-        # As Vast.ai says it: the links of the portal and of the panel lead there.
-        moved = {f"VAST_TCP_PORT_{port}": str(here) for port, here in chosen.items() if here != port}
-        options["environment"] = {**moved, **values}
         try:
-            return _started(client, image, options)
+            with hostports.choose(expand.ports(manifest), refused, port_offset) as chosen:
+                options["ports"] = {f"{port}/tcp": (HOST, here) for port, here in chosen.items()}
+                # As Vast.ai says it: the links of the portal and of the panel lead there.
+                moved = {f"VAST_TCP_PORT_{port}": str(here) for port, here in chosen.items() if here != port}
+                options["environment"] = {**moved, **values}
+                return _started(client, image, options)
         except APIError as error:
+            # Between the choice of a port and Docker's taking it, a program that promises nothing may take it.
             lost = hostports.lost(str(error.explanation or error), chosen.values())
             if not lost or len(refused) > hostports.TRIES * len(chosen):
                 raise _refusal(error, name, gpus) from None

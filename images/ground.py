@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from images import hostports
 from images.layout import Layout
 from init.paths import Paths
 from manifests import desktop
@@ -153,14 +154,10 @@ class Ground:
         return self.ports[wanted]
 
     def _take(self, port: int) -> bool:
-        """Whether nobody listens there, nor will: an app's port is silent until it starts, so whoever gave it away
-        holds a name for it, in the same network namespace, which ends with the process."""
+        """Whether nobody listens there, nor will: an app's port is silent until it starts, and promised until then."""
         if port not in self.held:
-            name = socket.socket(socket.AF_UNIX)
-            try:
-                name.bind(f"\0firstlight/port/{port}")
-            except OSError:
-                name.close()
+            name = hostports.promise(port)
+            if name is None:
                 return False
             self.held[port] = name
         return free(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import socket
 from collections.abc import Collection, Iterator
@@ -14,23 +15,42 @@ TRIES = 20
 """How often another port is tried when somebody was faster."""
 
 
-def choose(inside: list[int], refused: Collection[int] = (), offset: int | None = None) -> dict[int, int]:
-    """For each port of a container one of this machine. Raises Trouble.
+def promise(port: int) -> socket.socket | None:
+    """A claim to a port that nothing listens at yet: a name in this network namespace, that ends with the process or
+    when it is closed. None when somebody else has it."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0firstlight/port/{port}")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            name.close()
+            return None
+        # No such names on this system, nor anybody who has one.
+    return name
+
+
+@contextlib.contextmanager
+def choose(inside: list[int], refused: Collection[int] = (), offset: int | None = None) -> Iterator[dict[int, int]]:
+    """For each port of a container one of this machine, promised to nobody else while the context lasts. Raises
+    Trouble.
 
     The same number, or any free one where that is taken or among `refused`. With `offset` exactly the number that much
     higher: somebody counts on it.
     """
-    chosen: dict[int, int] = {}
-    for port in inside:
-        wanted = port + (offset or 0)
-        if offset is not None and not 1 <= wanted <= 65535:
-            raise Trouble(f"--port-offset {offset} makes {wanted} of port {port}", "", "ports go from 1 to 65535")
-        known = {*refused, *chosen.values()}
-        found = next((free for free in _free(wanted) if free not in known), None)
-        if found is None or (offset is not None and found != wanted):
-            raise taken(wanted) if offset is not None else Trouble("no port is free on this machine")
-        chosen[port] = found
-    return chosen
+    with contextlib.ExitStack() as held:
+        chosen: dict[int, int] = {}
+        for port in inside:
+            wanted = port + (offset or 0)
+            if offset is not None and not 1 <= wanted <= 65535:
+                raise Trouble(f"--port-offset {offset} makes {wanted} of port {port}", "", "ports go from 1 to 65535")
+            for free in _free(wanted):
+                if free not in refused and (offset is None or free == wanted) and (name := promise(free)):
+                    chosen[port] = free
+                    held.enter_context(name)
+                    break
+            else:
+                raise taken(wanted) if offset is not None else Trouble("no port is free on this machine")
+        yield chosen
 
 
 def _free(wanted: int) -> Iterator[int]:

@@ -15,7 +15,7 @@ import docker as docker_sdk
 import pytest
 from docker.models.containers import Container
 
-from images import containers, daemon, hostports, variables
+from images import containers, daemon, ground, hostports, variables
 from manifests import expand, load
 from manifests.load import Loaded
 from manifests.trouble import Trouble
@@ -80,10 +80,10 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
         other.bind((containers.HOST, 0))
         other.listen()
         taken = other.getsockname()[1]
-        found = hostports.choose([taken])[taken]
-        assert found not in (0, taken)
-        with pytest.raises(Trouble) as asked:
-            hostports.choose([taken - 1], offset=1)
+        with hostports.choose([taken]) as chosen:
+            assert chosen[taken] not in (0, taken)
+        with pytest.raises(Trouble) as asked, hostports.choose([taken - 1], offset=1):
+            pass
         assert str(asked.value) == (
             f"error: port {taken} is taken on this machine\n"
             "hint: give another --port-offset, or none: then a port that is taken gets another one"
@@ -92,10 +92,22 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
 
 def test_a_port_beyond_the_last_one() -> None:
     for offset, port in ((60_000, 68_888), (-8888, 0)):
-        with pytest.raises(
-            Trouble, match=rf"--port-offset {offset} makes {port} of port 8888\nhint: ports go from 1 to"
-        ):
-            hostports.choose([8888], offset=offset)
+        said = rf"--port-offset {offset} makes {port} of port 8888\nhint: ports go from 1 to"
+        with pytest.raises(Trouble, match=said), hostports.choose([8888], offset=offset):
+            pass
+
+
+def test_a_port_that_an_instance_on_this_machine_will_take_goes_to_nobody_else(tmp_path: Path) -> None:
+    """Its app starts long after the port was chosen."""
+    with ground.claim(tmp_path) as place:
+        port = place.port(free_port())
+        with hostports.choose([port]) as chosen:
+            assert chosen[port] != port
+            assert place.port(chosen[port]) != chosen[port], "nor the one that a container is about to get"
+        with pytest.raises(Trouble, match=f"port {port} is taken"), hostports.choose([port], offset=0):
+            pass
+    with hostports.choose([port]) as chosen:
+        assert chosen == {port: port}
 
 
 def at_once(
