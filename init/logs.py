@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 from init.paths import Paths
 from init.selection import closest
@@ -30,12 +31,9 @@ def main(paths: Paths, name: str | None, count: int, follow: bool) -> int:
         for line in deque(stream, maxlen=max(0, count)):
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
-        if not follow:
-            return 0
-        here = stream.tell()
-    while True:
-        here = _more(file, here)
-        time.sleep(PACE)
+        if follow:
+            _follow(file, stream)
+    return 0
 
 
 def names(paths: Paths) -> dict[str, Path]:
@@ -54,18 +52,24 @@ def names(paths: Paths) -> dict[str, Path]:
     return found
 
 
-def _more(file: Path, here: int) -> int:
-    """Show what came since `here`; from the start when the file was rotated."""
+def _follow(file: Path, stream: BinaryIO) -> NoReturn:
+    """Show what comes: from the start of the file once it was emptied, and of the next one once it was rotated, after
+    the last words of the former."""
+    while True:
+        rotated = _rotated(file, stream)  # asked first: what is read below is then all that came before the rotation
+        if os.fstat(stream.fileno()).st_size < stream.tell():
+            stream.seek(0)
+        sys.stdout.buffer.write(stream.read())
+        sys.stdout.buffer.flush()
+        if rotated:
+            stream.close()
+            stream = file.open("rb")
+        else:
+            time.sleep(PACE)
+
+
+def _rotated(file: Path, stream: BinaryIO) -> bool:
     try:
-        size = file.stat().st_size
-        if size < here:
-            here = 0
-        if size > here:
-            with file.open("rb") as stream:
-                stream.seek(here)
-                data = stream.read()
-                os.write(sys.stdout.fileno(), data)
-                return here + len(data)
+        return not os.path.samestat(file.stat(), os.fstat(stream.fileno()))
     except FileNotFoundError:
-        return 0
-    return here
+        return False

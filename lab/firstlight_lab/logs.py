@@ -83,6 +83,7 @@ class Follower:
                 self._stream = _open(self._file)
             except FileNotFoundError:
                 return ""
+        rotated = self._rotated()  # asked first: what is read below is then all that came before the rotation
         size = os.fstat(self._stream.fileno()).st_size
         if self.offset is None:
             self.offset = size
@@ -91,7 +92,7 @@ class Follower:
         self._stream.seek(self.offset)
         data = self._stream.read(LARGEST)
         whole = _whole(data)
-        if not whole and self._rotated():
+        if not whole and rotated:
             self.close()
             self.offset = 0
             return clean(data)

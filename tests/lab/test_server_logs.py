@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from firstlight_lab.logs import Follower
 
 from init import logs as shown_by_firstlight
 from init.paths import Paths
@@ -209,13 +210,34 @@ async def test_follow_over_rotation(place: Place, listen: Listen) -> None:
         assert await text(client, 4) == ("one\n", "4")
         with file.open("a") as log:
             log.write("last words")
-            file.rename(place.logs / "app.log.1")
-            file.write_text("new file\n")
+        file.rename(place.logs / "app.log.1")
+        file.write_text("new file\n")
         assert await text(client, 19) == ("last wordsnew file\n", "9")
         with file.open("a") as log:
             log.write("goes on\n")
         assert await text(client, 8) == ("goes on\n", "17")
         assert handles(place.logs / "app.log.1") == 0
+
+
+def test_last_words_just_before_a_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come, and the file gets another name, between two looks of the follower: at the content, at the name."""
+    file, look = tmp_path / "app.log", os.lstat
+    file.write_text("one\n")
+    follower = Follower(file, 0)
+    assert follower.more() == "one\n"
+
+    def rotate(path: Path) -> os.stat_result:
+        monkeypatch.undo()
+        with file.open("a") as log:
+            log.write("last words\n")
+        file.rename(tmp_path / "app.log.1")
+        file.write_text("new file\n")
+        return look(path)
+
+    monkeypatch.setattr(os, "lstat", rotate)
+    found = [follower.more() for _ in range(4)]
+    follower.close()
+    assert "".join(found) == "last words\nnew file\n"
 
 
 async def test_follow_over_truncation(place: Place, listen: Listen) -> None:

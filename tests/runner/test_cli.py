@@ -116,9 +116,14 @@ def test_logs_follow_through_a_rotation(tmp_path: Path) -> None:
         with log.open("a") as more:
             more.write("two\n")
         until(lambda: out.read_text() == "one\ntwo\n")
+        with log.open("a") as more:
+            more.write("last words\n")
         log.rename(log.with_suffix(".1"))
+        log.write_text("a longer file than the former was\n")
+        shown = "one\ntwo\nlast words\na longer file than the former was\n"
+        until(lambda: out.read_text() == shown)
         log.write_text("3\n")
-        until(lambda: out.read_text() == "one\ntwo\n3\n")
+        until(lambda: out.read_text() == f"{shown}3\n")
         process.terminate()
 
 
