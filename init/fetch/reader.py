@@ -38,8 +38,9 @@ def obey(order: dict[str, Any]) -> None:
         if order["do"] == "digest":
             say(digest=verify.digest(path, on_bytes, blob=order["blob"]))
         else:
-            address = Address(order["url"])
-            found = stream(address, path, order["size"], on_bytes, lambda: say(fast=True), reserve=order["reserve"])
+            address, size = Address(order["url"]), order["size"]
+            rest = {"reserve": order["reserve"], "fast": order["fast"]}
+            found = stream(address, path, size, on_bytes, lambda: say(fast=True), **rest)
             say(digest=found)
     except Slow:
         say(slow=True)

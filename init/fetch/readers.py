@@ -43,13 +43,14 @@ class Readers:
         cancel: threading.Event,
         *,
         reserve: bool,
+        fast: float,
         on_fast: Callable[[], None],
     ) -> str:
         """Complete `partial` over one connection; gives its SHA-256. Raises Slow, Trouble, OSError, Cancelled.
 
-        `on_fast` is called once it is clear that the origin gives a single connection enough.
+        `on_fast` is called once it is clear that the origin gives a single connection enough: `fast` bytes per second.
         """
-        order = {"do": "stream", "url": url, "path": str(partial), "size": size, "reserve": reserve}
+        order = {"do": "stream", "url": url, "path": str(partial), "size": size, "reserve": reserve, "fast": fast}
         return self._run(order, on_bytes, cancel, on_fast)
 
     def warm(self, amount: int) -> None:

@@ -21,8 +21,6 @@ from init.fetch.notes import missing, note
 from init.fetch.sources import Address
 from init.fetch.trouble import Trouble, bare, refusal
 
-FAST = 60e6
-"""Bytes per second of one connection, below which more connections are worth their price."""
 WINDOW = 0.3
 """Seconds over which that is judged; each next window is longer, up to `STEADY`."""
 STEADY = 3.0
@@ -32,7 +30,7 @@ BLOCK = 1 << 20
 
 
 class Slow(Exception):
-    """One connection to this host gives less than `FAST`."""
+    """One connection to this host gives too little."""
 
 
 def prefix(partial: Path, size: int) -> int | None:
@@ -53,8 +51,12 @@ def stream(
     on_fast: Callable[[], None],
     *,
     reserve: bool,
+    fast: float,
 ) -> str:
-    """Complete `partial`; gives its SHA-256. `on_fast`: after the first window. Raises Slow, Trouble, OSError."""
+    """Complete `partial`; gives its SHA-256. `on_fast`: after the first window that gave `fast` bytes per second.
+
+    Raises Slow, Trouble, OSError.
+    """
     start = prefix(partial, size) or 0
     reply = web.follow(address.url, headers={"Range": f"bytes={start}-"} if start else None)
     with contextlib.closing(reply.body):
@@ -69,15 +71,16 @@ def stream(
         with os.fdopen(os.open(partial, flags, 0o644), "r+b", buffering=0) as file:
             if reserve:
                 os.posix_fallocate(file.fileno(), 0, size)
-            flow = _Flow(reply, file.fileno(), partial, size, start)
+            flow = _Flow(reply, file.fileno(), partial, size, start, fast)
             flow.run(on_bytes, on_fast)
     forget(partial)
     return flow.hash.hexdigest()
 
 
 class _Flow:
-    def __init__(self, reply: web.Reply, handle: int, partial: Path, size: int, start: int):
+    def __init__(self, reply: web.Reply, handle: int, partial: Path, size: int, start: int, fast: float):
         self._reply, self._handle, self._partial, self._size, self._start = reply, handle, partial, size, start
+        self._fast = fast
         self._buffer = memoryview(bytearray(BLOCK))
         self.hash = hashlib.sha256()
         self.at = start
@@ -97,7 +100,7 @@ class _Flow:
                     data, self.at = data[written:], self.at + written
                 now = time.monotonic()
                 if now - window >= span:
-                    if (self.at - before) / (now - window) < FAST and self._size - self.at > FAST * WINDOW:
+                    if (self.at - before) / (now - window) < self._fast and self._size - self.at > self._fast * WINDOW:
                         raise Slow
                     if span == WINDOW:
                         on_fast()

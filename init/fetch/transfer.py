@@ -147,9 +147,15 @@ class Transfers:
         assert address is not None
         try:
             if job.transport == "stream" and job.size is not None:
-                reserve = self._workers.reserves
                 sha256 = self._readers.stream(
-                    address.url, partial, job.size, on_bytes, stop, reserve=reserve, on_fast=lambda: board.post(fast)
+                    address.url,
+                    partial,
+                    job.size,
+                    on_bytes,
+                    stop,
+                    reserve=self._workers.reserves,
+                    fast=board.tuning.fast,
+                    on_fast=lambda: board.post(fast),
                 )
             elif job.transport == "hub" and file is not None:
                 revision, endpoint = job.commit or job.revision or "main", self._sources.endpoint

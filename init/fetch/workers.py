@@ -34,6 +34,8 @@ class Tuning:
     """Wait before the second try; doubles each time."""
     streams: int = field(default_factory=lambda: min(4, 1 + (os.cpu_count() or 1)))
     """Files at once by one connection each, from origins that are fast enough for that; 0: none."""
+    fast: float = 60e6
+    """Bytes per second of one connection, below which more connections are worth their price."""
     verifiers: int = 2
     calm: bool = True
     """Leave the processor to JupyterLab whenever it wants it."""

@@ -58,7 +58,9 @@ def test_the_fast_lane_overcomes_a_passing_fault(
 ) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 24 * MB))
     fault = origin.fault(kind, "o/r/*", **settings)
-    found = kitchen.fetch(spec(file), big=MB, stall=1.0)
+    # However slow the machine is: what goes wrong meets the fast lane, and nothing else ends it.
+    patience = 5.0 if kind == "stall" else 90.0
+    found = kitchen.fetch(spec(file), big=MB, fast=0, stall=patience)
     kitchen.check(file)
     assert fault.met
     assert found.bytes_fetched >= 24 * MB, "what came before the fault counts"
@@ -86,13 +88,13 @@ def test_what_is_there_is_of_use_where_ranges_are_ignored(
 
 def test_a_runner_killed_in_the_fast_lane_goes_on_where_it_was(kitchen: Kitchen, origin: Origin) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 500 * MB))
-    rate = 120 * MB
+    rate = 60 * MB
     # It notes what it has twice a second.
     account = Account(origin, kitchen.models, [file], in_flight=rate)
     origin.limit(rate)
     for amount in (150 * MB, 5 * MB, 80 * MB):
         sent, asked = origin.sent(), len(origin.requests(server="cdn"))
-        runner = Runner(kitchen, "one", [file], big=MB)
+        runner = Runner(kitchen, "one", [file], big=MB, fast=0)
         until(lambda goal=sent + amount: origin.sent() > goal)  # type: ignore[misc]
         runner.kill()
         until(lambda: all(entry.ended for entry in origin.log), what="the origin sees it")
@@ -100,7 +102,7 @@ def test_a_runner_killed_in_the_fast_lane_goes_on_where_it_was(kitchen: Kitchen,
         assert first.headers["User-Agent"] == "firstlight/1"
         assert first.range == (f"bytes={account.there}-" if account.there else None)
         account.at_a_kill()
-    last = Runner(kitchen, "one", [file], big=MB)
+    last = Runner(kitchen, "one", [file], big=MB, fast=0)
     assert last.process.wait(60) == 0
     kitchen.check(file)
     account.settled(10 * MB)
@@ -108,8 +110,8 @@ def test_a_runner_killed_in_the_fast_lane_goes_on_where_it_was(kitchen: Kitchen,
 
 def test_a_reader_that_is_killed_is_replaced(kitchen: Kitchen, origin: Origin) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 120 * MB))
-    origin.limit(100 * MB)
-    background = Background(lambda: kitchen.fetch(spec(file), big=MB))
+    origin.limit(60 * MB)
+    background = Background(lambda: kitchen.fetch(spec(file), big=MB, fast=0))
     until(lambda: origin.sent() > 10 * MB)
     mine = f"init.fetch.reader\0{os.getpid()}\0"
     for proc in Path("/proc").iterdir():
