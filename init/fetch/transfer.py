@@ -177,7 +177,6 @@ class Transfers:
     def _slowed(self, job: Job) -> None:
         """One connection is not enough: aria2 goes on, here and with all others from this host."""
         assert job.address is not None
-        count(job)
         self._slow.add(_host(job))
         self._fast.discard(_host(job))
         job.transport = "aria2"
@@ -226,6 +225,8 @@ class Transfers:
             self._explain(job, seen)
 
     def _complete(self, job: Job, sha256: str | None) -> None:
+        # What came last need not have been told.
+        job.done = max(job.done, job.size or 0)
         count(job)
         self._arrived(job, sha256)
 
