@@ -200,12 +200,15 @@ class Handler(BaseHTTPRequestHandler):
                     time.sleep(wait)
 
     def _hand_over(self, data: bytes | memoryview) -> None:
-        """As `sendall`, but what the kernel took before the connection broke is counted."""
+        """As `sendall`, and counted before the client can have it, less what the kernel had not taken when the connection
+        broke."""
         rest = memoryview(data)
-        while rest:
-            taken = self.connection.send(rest)
-            self.entry.sent += taken
-            rest = rest[taken:]
+        self.entry.sent += len(rest)
+        try:
+            while rest:
+                rest = rest[self.connection.send(rest) :]
+        finally:
+            self.entry.sent -= len(rest)
 
     # faults
 
