@@ -56,7 +56,7 @@ def test_an_expired_address_is_renewed_and_the_partial_file_goes_on(kitchen: Kit
     kitchen.fetch(spec(file))
     kitchen.check(file)
     assert len(origin.requests("o/r/*", server="hub")) == 2
-    assert origin.sent() < 34 * MB
+    assert origin.sent() < 40 * MB, "20 MB were there, less what lay in the sockets of 16 connections"
 
 
 def test_a_busy_hub_is_given_the_time_it_asks_for(kitchen: Kitchen, origin: Origin) -> None:
@@ -70,11 +70,11 @@ def test_a_busy_hub_is_given_the_time_it_asks_for(kitchen: Kitchen, origin: Orig
 
 def test_a_busy_hub_may_name_a_date(kitchen: Kitchen, origin: Origin) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, MB))
-    until = formatdate(time.time() + 3, usegmt=True)
-    origin.fault("status", status=429, retry_after=until, server="hub", times=1)
+    date = int(time.time()) + 3
+    origin.fault("status", status=429, retry_after=formatdate(date, usegmt=True), server="hub", times=1)
     kitchen.fetch(spec(file))
-    first, second = origin.requests("o/r/*", server="hub")
-    assert second.at - first.at >= 1.5
+    _, second = origin.requests("o/r/*", server="hub")
+    assert second.at >= date - 0.05
     assert delay(formatdate(time.time() - 60, usegmt=True)) == 0.0
     assert delay("tomorrow") is delay(None) is None
 
@@ -226,7 +226,7 @@ def test_a_stalled_plain_file_goes_on_another_way(kitchen: Kitchen, origin: Orig
     file = origin.plain("a.bin", Generated(1, 30 * MB))
     origin.fault("slow", rate=1 * MB, agent="*aria2")
     origin.fault("stall", agent="*aria2", after=22 * MB)
-    kitchen.fetch(spec(file), stall=1.5)
+    kitchen.fetch(spec(file), stall=5.0)
     kitchen.check(file)
     assert "by another way (plain)" in kitchen.messages()
     assert origin.sent() < 45 * MB, "only what was missing"

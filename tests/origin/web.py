@@ -168,8 +168,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, key: str, content: Content, start: int, end: int) -> None:
         origin, begun, sent, at = self.server.origin, time.monotonic(), 0, start
+        expiring = [fault for fault in self._faults(key) if fault.kind == "expire"]
         for piece in content.pieces(start, end):
             while len(piece):
+                if any(fault.met for fault in expiring):
+                    self._reset()
+                    raise Cut
                 faults = self._faults(key)
                 step = len(piece)
                 rates = [f.rate for f in faults if f.kind == "slow" and f.rate]
@@ -245,13 +249,16 @@ class Handler(BaseHTTPRequestHandler):
             fault.gone = True
             self.server.origin.expire(key)
         if fault.kind in ("expire", "reset"):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.shutdown(socket.SHUT_RD)
+            self._reset()
         while fault.kind == "stall" and not fault.gone and not self.server.origin.stopping.is_set():
             readable, _, _ = select.select([self.connection], [], [], 0.1)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 break
         raise Cut
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RD)
 
     # other things
 
