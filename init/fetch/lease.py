@@ -44,6 +44,8 @@ class Lease:
         self._handle: int | None = None
         self._seen: tuple[str, float] = ("", 0.0)
         self._released = threading.Event()
+        self._guard = threading.RLock()
+        """Held by whoever writes or closes: a handle that was given back may be another file's by now."""
 
     @property
     def held(self) -> bool:
@@ -84,13 +86,14 @@ class Lease:
 
     def release(self) -> None:
         """Let others have it."""
-        self._released.set()
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            with contextlib.suppress(OSError):
-                if self._content(handle).get("me") == self._me:
-                    os.ftruncate(handle, 0)
-            os.close(handle)
+        with self._guard:
+            self._released.set()
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                with contextlib.suppress(OSError):
+                    if self._content(handle).get("me") == self._me:
+                        os.ftruncate(handle, 0)
+                os.close(handle)
 
     def _free(self, handle: int, locked: bool) -> bool:
         """Whether the last owner is gone, given that we do (or, without kernel locks, cannot) hold the lock."""
@@ -99,10 +102,10 @@ class Lease:
             return True
         if found.get("kernel") == self._kernel and locked:
             return True
-        beat = f"{found.get('me')}:{found.get('beat')}"
+        beat, now = f"{found.get('me')}:{found.get('beat')}", time.monotonic()
         if beat != self._seen[0]:
-            self._seen = (beat, time.monotonic())
-        return time.monotonic() - self._seen[1] > self._dead
+            self._seen = (beat, now)
+        return now - self._seen[1] > self._dead
 
     def _content(self, handle: int | None) -> dict[str, Any]:
         try:
@@ -126,7 +129,9 @@ class Lease:
 
     def _keep(self, released: threading.Event) -> None:
         while not released.wait(self._beat):
-            with contextlib.suppress(OSError, AssertionError):
+            with self._guard, contextlib.suppress(OSError):
+                if released.is_set():
+                    return
                 if self._content(self._handle).get("me") == self._me:
                     self._write()
                     continue

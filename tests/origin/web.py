@@ -204,8 +204,8 @@ class Handler(BaseHTTPRequestHandler):
                     time.sleep(wait)
 
     def _hand_over(self, data: bytes | memoryview) -> None:
-        """As `sendall`, and counted before the client can have it, less what the kernel had not taken when the connection
-        broke."""
+        """As `sendall`, and counted before the client can have it, less what the kernel did not take before the
+        connection broke."""
         rest = memoryview(data)
         self.entry.sent += len(rest)
         try:
