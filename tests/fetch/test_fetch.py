@@ -12,7 +12,7 @@ from init.fetch import notes
 from init.fetch.job import Progress
 from init.fetch.verify import digest
 from init.specs import FileSpec
-from tests.fetch.conftest import Kitchen, spec
+from tests.fetch.conftest import Background, Kitchen, spec
 from tests.origin import Bytes, Generated, Origin
 from tests.origin.server import Published
 from tests.waiting import until
@@ -76,20 +76,18 @@ def test_content_that_turns_out_to_be_the_same_is_fetched_once(kitchen: Kitchen,
 def test_required_sets_come_first(kitchen: Kitchen, origin: Origin) -> None:
     later = [origin.hub("o/r", f"later{n}.bin", Generated(n, 2 * MB)) for n in range(6)]
     first = [origin.hub("o/r", f"first{n}.bin", Generated(10 + n, 2 * MB)) for n in range(3)]
-    fetcher, ended = kitchen.fetcher(small_at_once=1), threading.Event()
-    origin.limit(10 * MB)
-
-    def optional() -> None:
-        fetcher.fetch("later", [spec(f) for f in later], False, threading.Event())
-        ended.set()
-
-    threading.Thread(target=optional, daemon=True).start()
-    fetcher.fetch("first", [spec(f) for f in first], True, threading.Event())
-    assert not ended.is_set()
-    origin.limit(None)
-    assert ended.wait(30)
-    order = list(dict.fromkeys(e.key for e in origin.requests(server="cdn")))
-    assert max(order.index(f.key) for f in first) <= 4
+    fetcher, never = kitchen.fetcher(small_at_once=1), threading.Event()
+    held = origin.fault("stall", after=MB)
+    optional = Background(lambda: fetcher.fetch("later", [spec(f) for f in later], False, never))
+    until(origin.sent, what="a file of the optional set is on its way")
+    required = Background(lambda: fetcher.fetch("first", [spec(f) for f in first], True, never))
+    until(lambda: {s.path for s in kitchen.told if s.set == "first" and s.state == "queued"} == {f.name for f in first})
+    held.gone = True
+    required.join()
+    optional.join()
+    begun = list(dict.fromkeys(s.set for s in kitchen.told if s.state == "fetching"))
+    order = list(dict.fromkeys(s.path for s in kitchen.told if s.state == "fetching"))
+    assert begun == ["later", "first"] and {*order[1:4]} == {f.name for f in first}
 
 
 def test_an_optional_set_leaves_the_link_to_a_required_one(kitchen: Kitchen, origin: Origin) -> None:
@@ -151,19 +149,14 @@ def test_a_whole_partial_file_is_read_before_it_gets_its_name(kitchen: Kitchen, 
 
 def test_a_cancelled_set_can_be_resumed(kitchen: Kitchen, origin: Origin) -> None:
     file = origin.hub("o/r", "a.bin", Generated(1, 20 * MB))
-    origin.limit(10 * MB)
     fetcher, cancel = kitchen.fetcher(), threading.Event()
-
-    def stop_halfway() -> None:
-        from tests.waiting import until
-
-        until(lambda: origin.sent() > 8 * MB)
-        cancel.set()
-
-    threading.Thread(target=stop_halfway, daemon=True).start()
+    held = origin.fault("stall", after=9 * MB)
+    background = Background(lambda: fetcher.fetch("set", [spec(file)], True, cancel))
+    until(lambda: origin.sent() > 8 * MB)
+    cancel.set()
     with pytest.raises(StageFailed, match="cancelled"):
-        fetcher.fetch("set", [spec(file)], True, cancel)
-    origin.limit(40 * MB)
+        background.join()
+    held.gone = True
     fetcher.fetch("set", [spec(file)], True, threading.Event())
     kitchen.check(file)
     assert origin.sent() < 26 * MB
