@@ -139,23 +139,25 @@ def test_a_disk_that_does_not_take_a_file_is_told_and_the_next_start_reads_it(
 
 
 def test_the_ledger_is_whole_at_every_moment(tmp_path: Path) -> None:
-    ledger, done, read = Ledger(tmp_path), threading.Event(), list[int]()
+    ledger, done, read, failed = Ledger(tmp_path), threading.Event(), threading.Event(), list[Exception]()
     ledger.put("0", Line(1, 1, "0" * 64, "sha256", "https://example.org/0"))
 
     def reader() -> None:
-        count = 0
-        while not done.is_set():
-            assert json.loads(ledger.path.read_text())["files"]
-            count += 1
-        read.append(count)
+        try:
+            while not done.is_set():
+                assert json.loads(ledger.path.read_text())["files"]
+                read.set()
+        except (AssertionError, OSError, ValueError) as error:
+            failed.append(error)
 
     thread = threading.Thread(target=reader)
     thread.start()
+    until(lambda: read.is_set() or failed, what="the reader reads")
     for number in range(300):
         ledger.put(str(number), Line(1, number, "0" * 64, "sha256", "https://example.org/0"))
     done.set()
     thread.join()
-    assert read and read[0] > 0, "the reader did not end"
+    assert not failed, failed
     assert [path.name for path in tmp_path.iterdir()] == ["models.json"]
 
 
