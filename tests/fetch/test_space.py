@@ -106,11 +106,12 @@ def test_a_volume_that_fills_up_meanwhile(kitchen: Kitchen, origin: Origin, volu
     small = origin.hub("o/r", "small.bin", Generated("s", 15 * MB))
     origin.limit(10 * MB)
     # The one whose address is known first begins first.
-    origin.fault("slow", small.key, server="hub", latency=0.5)
+    held = origin.fault("stall", small.key, server="hub", method="HEAD")
     one = {"big_at_once": 1, "small_at_once": 1, "streams": 0, "big": MB}
     background = Background(lambda: kitchen.fetch(spec(big), spec(small), **one))
     until(lambda: origin.sent() > 5 * MB)
     other = occupy(volume, ROOM - 45 * MB)
+    held.gone = True
     origin.limit(None)
     with pytest.raises(StageFailed, match=r"small\.bin needs 15\.0 MB more, and .* has .* free: .* are missing"):
         background.join()
@@ -126,9 +127,11 @@ def test_a_volume_that_cannot_reserve_fills_up_in_the_middle(kitchen: Kitchen, o
     file = origin.hub("o/r", "big.bin", Generated("b", 60 * MB))
     occupy(plain, space.free(plain) - 70 * MB, "before")
     origin.limit(10 * MB)
+    held = origin.fault("stall", after=17 * MB)
     background = Background(lambda: kitchen.fetch(spec(file)))
     until(lambda: origin.sent() > 15 * MB)
     other = occupy(plain, space.free(plain) - 10 * MB)
+    held.gone = True
     with pytest.raises(StageFailed, match=r"big\.bin needs .* more, and .* has .* free: .* are missing"):
         background.join()
     assert not (kitchen.models / "big.bin").exists()
