@@ -31,13 +31,13 @@ def test_a_token_stays_at_the_hub(kitchen: Kitchen, origin: Origin) -> None:
         origin.civitai(3, "c.bin", Generated(2, 3 * MB), access="gated"),
         origin.plain("plain.bin", Generated(3, 3 * MB)),
     ]
-    origin.limit(4 * MB)
+    held = origin.fault("stall", after=MB, server="cdn")
     background = Background(lambda: kitchen.fetch(*[spec(f, locked=False) for f in files]))
-    until(lambda: origin.sent() > MB)
+    until(lambda: origin.sent("o/*") >= MB)
     lines = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "aria2c --conf-path=" in lines
     assert "qwqwqwqw" not in lines
-    origin.limit(None)
+    held.gone = True
     background.join()
     kitchen.check(*files)
     assert [e.path for e in origin.log if e.server == "cdn" and (e.token or e.authorization)] == []
@@ -109,14 +109,14 @@ def test_the_programs_that_fetch_know_no_token(
         monkeypatch.setenv(name, TOKEN)
     origin.token(TOKEN, "*")
     file = origin.hub("o/r", "a.bin", Generated(1, 6 * MB))
-    origin.limit(3 * MB)
+    held = origin.fault("stall", after=MB)
     background = Background(lambda: kitchen.fetch(spec(file), big=MB))
     programs = [until(lambda word=word: children(word), what=word) for word in ("aria2c", "init.fetch.reader")]  # type: ignore[misc]
     for pid in (pid for pids in programs for pid in pids):
         environment = until((Path("/proc") / str(pid) / "environ").read_bytes)
         assert b"PATH=" in environment
         assert TOKEN.encode() not in environment
-    origin.limit(None)
+    held.gone = True
     background.join()
     kitchen.check(file)
 
