@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.ports import free_port
 from tests.waiting import until
 
 USER, PASSWORD, REFRESH = "ci", "s3cret", "refresh-0123456789"
@@ -68,9 +69,7 @@ def registries(folder: Path) -> Iterator[Registries]:
 
 @contextlib.contextmanager
 def _registry(folder: Path, number: int, auth: dict[str, Any]) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    host = f"127.0.0.1:{free_port()}"
     config = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
