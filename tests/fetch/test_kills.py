@@ -25,10 +25,10 @@ from tests.waiting import until
 MB = 1_000_000
 HOME = Path(__file__).resolve().parents[2]
 RATE = 6 * MB
-IN_FLIGHT = 12 * MB
-"""At most at any moment: two seconds at that rate (aria2 notes its pieces once a second), and what lies in sockets."""
-SLACK = 8 * MB
-"""What lay in the sockets of 32 connections when aria2 ended, or gave what followed to another one."""
+SLACK = 16 * MB
+"""What lay in the sockets of 32 connections, half a megabyte each, when aria2 ended or gave what followed to others."""
+IN_FLIGHT = SLACK + RATE
+"""At most at any moment: what lies in sockets, and a second at that rate, as aria2 notes its pieces once a second."""
 FIRST = 24 * MB
 """Bytes before the first kill: so many that a second start cannot hide that it began anew."""
 
