@@ -78,8 +78,14 @@ async def test_two_clients_one_reader(place: Place, listen: Listen) -> None:
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(
-    place: Place, listen: Listen, jp_serverapp: Any, caplog: pytest.LogCaptureFixture
+    place: Place,
+    listen: Listen,
+    jp_serverapp: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also where no ping comes that would find it gone."""
+    monkeypatch.setattr("firstlight_lab.handlers.PING", 600.0)
     place.write()
     streams = jp_serverapp.extension_manager.extension_apps["firstlight_lab"].copy().pop()._streams
     before = len(asyncio.all_tasks())
@@ -91,7 +97,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(
         async def gone() -> bool:
             return not streams and not watches()
 
-        await eventually(gone, within=3, what="gone before the next ping would tell")
+        await eventually(gone, what="gone without a ping")
 
     async def settled() -> bool:
         return len(asyncio.all_tasks()) <= before
@@ -103,27 +109,28 @@ async def test_a_client_that_goes_leaves_nothing_behind(
 async def test_a_silent_stream_pings(place: Place, listen: Listen) -> None:
     place.write()
     with place.runner():
+        began = time.monotonic()
         async with listen("events") as client:
             await client.next()
-            began = time.monotonic()
-            assert await client.next() == Event("ping")
-            assert 4 < time.monotonic() - began < 10
+            # The panel gives a stream up that is silent for fifteen seconds.
+            assert await client.next(within=15) == Event("ping")
+            assert time.monotonic() - began > 4
 
 
 async def test_many_changes_are_few_events(place: Place, listen: Listen) -> None:
     with place.runner():
+        began, events = time.monotonic(), 0
         async with listen("events") as client:
             for number in range(60):
                 place.write(title=f"number {number}")
                 await asyncio.sleep(0.02)
-            began, events = time.monotonic(), 0
             while True:
                 event = await client.next()
                 events += 1
                 if event.data["state"] and event.data["state"]["title"] == "number 59":
                     break
             # At most two a second, and whoever is behind gets the newest, not all.
-            assert events <= 2 + 2 * (1.2 + time.monotonic() - began) + 2
+            assert events <= 1 + 2 * (time.monotonic() - began)
 
 
 async def test_server_that_stops_ends_its_streams(
