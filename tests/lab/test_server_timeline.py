@@ -106,19 +106,19 @@ class TestWithoutFirstlight:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "within", "said"),
     [
-        ("exec sleep 60", "`firstlight timeline` has not drawn it within 1 s; try again later"),
-        ("exit 3", "`firstlight timeline` ended with code 3"),
-        ("echo nothing drawn", "timeline.svg: No such file or directory; c.FirstlightLab.command names"),
+        ("exec sleep 60", 1.0, "`firstlight timeline` has not drawn it within 1 s; try again later"),
+        ("exit 3", 30.0, "`firstlight timeline` ended with code 3"),
+        ("echo nothing drawn", 30.0, "timeline.svg: No such file or directory; c.FirstlightLab.command names"),
     ],
 )
-def test_a_command_that_does_not_draw(tmp_path: Path, script: str, said: str) -> None:
+def test_a_command_that_does_not_draw(tmp_path: Path, script: str, within: float, said: str) -> None:
     from firstlight_lab.timeline import Undrawn, draw
 
     program = tmp_path / "firstlight"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     with pytest.raises(Undrawn) as found:
-        draw(str(program), within=1)
+        draw(str(program), within)
     assert said in str(found.value)
