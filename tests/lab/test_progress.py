@@ -33,21 +33,34 @@ def stage(name: str, status: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, "kind": "command", "title": name, "needs": [], "state": status, "message": "", **fields}
 
 
-LATER: dict[str, Any] = {
-    "headline": {"text": "Test in about 6 min", "tone": "busy", "repair": None, "service": "app"},
-    "progress": 0.25,
-    "stages": [
-        stage("nodes", "failed", consequence="nodes are gone", repair="firstlight retry nodes", started=1, ended=4.2),
-        stage("models:big", "running", started=time.time() - 70, bytes_done=2_500_000_000, bytes_total=10**10,
-              rate_bps=312e6, message="aria2"),
-        stage("after", "waiting", waits_for=["nodes", "models:big"]),
-    ],
-    "services": [{"id": "app", "title": "App", "state": "starting", "started": time.time() - 3, "message": "loads"}],
-    "sets": [
-        {"name": "big", "bytes_total": 10**10, "bytes_have": 2_500_000_000, "selected": True, "files": 2},
-        {"name": "huge", "bytes_total": 10**12, "bytes_have": 0, "problem": "needs 1.00 TB, 4.1 GB are free"},
-    ],
-}  # fmt: skip
+def later() -> dict[str, Any]:
+    """Much of everything, as it is now."""
+    return {
+        "headline": {"text": "Test in about 6 min", "tone": "busy", "repair": None, "service": "app"},
+        "progress": 0.25,
+        "stages": [
+            stage(
+                "nodes", "failed", consequence="nodes are gone", repair="firstlight retry nodes", started=1, ended=4.2
+            ),
+            stage(
+                "models:big",
+                "running",
+                started=time.time() - 70,
+                bytes_done=2_500_000_000,
+                bytes_total=10**10,
+                rate_bps=312e6,
+                message="aria2",
+            ),
+            stage("after", "waiting", waits_for=["nodes", "models:big"]),
+        ],
+        "services": [
+            {"id": "app", "title": "App", "state": "starting", "started": time.time() - 3, "message": "loads"}
+        ],
+        "sets": [
+            {"name": "big", "bytes_total": 10**10, "bytes_have": 2_500_000_000, "selected": True, "files": 2},
+            {"name": "huge", "bytes_total": 10**12, "bytes_have": 0, "problem": "needs 1.00 TB, 4.1 GB are free"},
+        ],
+    }
 
 
 def text(place: Place) -> str:
@@ -74,7 +87,7 @@ def test_bytes_are_said_once(place: Place) -> None:
 
 
 def test_plain_text_without_ipywidgets(place: Place) -> None:
-    write(place, **LATER)
+    write(place, **later())
     with place.runner():
         shown = text(place)
     lines = shown.splitlines()
@@ -119,13 +132,14 @@ def test_bad_days_in_plain_text(place: Place, text_: str | None, said: str) -> N
 
 def test_fields_may_hold_anything(place: Place) -> None:
     odd: list[Any] = [None, 5, -1, 1e400, True, "x", [], [1], {}, {"a": 1}, [{}], [{"id": 5, "state": []}]]
-    names = [*LATER, "phase", "title", "message", "updated", "eta_s"]
+    known = later()
+    names = [*known, "phase", "title", "message", "updated", "eta_s"]
     from firstlight_lab.outline import lines, outline
     from firstlight_lab.reading import Reading, silent
 
     for value in odd:
         lines(outline(silent(Reading(dict.fromkeys(names, value))), 1.0))
-        items = [dict.fromkeys([*LATER["stages"][1], *LATER["sets"][1], "waits_for", "ready_at"], value)]
+        items = [dict.fromkeys([*known["stages"][1], *known["sets"][1], "waits_for", "ready_at"], value)]
         lines(outline(Reading({"stages": items, "services": items, "sets": items}), 1.0))
 
 
@@ -173,7 +187,7 @@ def kernel(place: Place) -> Iterator[Kernel]:
 
 
 def test_a_widget_follows_until_everything_has_settled(place: Place, kernel: Kernel) -> None:
-    write(place, **LATER)
+    write(place, **later())
     with place.runner():
         kernel.run("from firstlight_lab import progress\nview = progress()\nview")
         head, share, body = kernel.shown()
@@ -185,8 +199,8 @@ def test_a_widget_follows_until_everything_has_settled(place: Place, kernel: Ker
         )
         ready = {"text": "Test is ready", "tone": "ready"}
         write(place, headline=ready, progress=1.0, phase="ready", stages=[stage("nodes", "done")], services=[])
-        until(lambda: "Test is ready" in kernel.shown()[0])
-        assert kernel.shown()[1] == 1.0
+        # Its parts follow one after the other.
+        until(lambda: "Test is ready" in (shown := kernel.shown())[0] and shown[1] == 1.0, what="it is ready, whole")
         until(lambda: not kernel.following(), what="the thread ends")
 
 
@@ -202,7 +216,7 @@ def test_a_widget_calls_things_what_the_panel_calls_them(place: Place, kernel: K
 
 
 def test_a_widget_that_is_closed_is_left_alone(place: Place, kernel: Kernel) -> None:
-    write(place, **LATER)
+    write(place, **later())
     with place.runner():
         kernel.run("from firstlight_lab import progress\nview = progress()")
         assert kernel.following()
@@ -211,7 +225,7 @@ def test_a_widget_that_is_closed_is_left_alone(place: Place, kernel: Kernel) -> 
 
 
 def test_a_widget_tells_that_the_runner_died(place: Place, kernel: Kernel) -> None:
-    write(place, **LATER)
+    write(place, **later())
     with place.runner():
         kernel.run("from firstlight_lab import progress\nview = progress()")
         assert "does not run" not in kernel.shown()[0]
