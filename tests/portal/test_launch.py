@@ -74,8 +74,14 @@ def test_the_container_s_own_program_waits_for_its_turn(
     monkeypatch.setattr(os, "getppid", lambda: 1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(bootlock.turn, Paths(run=str(tmp_path)), "")
-        said = until(lambda: capsys.readouterr().out.partition("already: this one")[2], what="it says so")
-        assert said == " takes over when that one ends\n" and not waiting.done()
+        said: list[str] = []
+
+        def whole() -> bool:
+            said.append(capsys.readouterr().out)
+            return "".join(said).endswith("already: this one takes over when that one ends\n")
+
+        until(whole, what="it says so")
+        assert not waiting.done()
         other.kill()
         assert waiting.result(10) is True
 
