@@ -67,8 +67,9 @@ class Runner:
         signal.signal(signal.SIGINT, lambda *_: self.inbox.put(lambda: self._leave(130)))
         process.reap(Path(self.plan.paths.run))
         self.store.listener = _print
-        self.store.start()
+        # Before the state is written: whoever reads that asks whether its runner is there.
         server = control.Server(Path(self.plan.paths.run), Verbs(self).do)
+        self.store.start()
         self._select()
         self._guard(self.outlook.predict)
         self._guard(self._launch_stages)

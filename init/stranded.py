@@ -24,8 +24,6 @@ def strand(message: str, text: str, environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: leave.put(130))
     snapshot = Snapshot(image=image, title=image, boot=bootid.boot(environ))
     store = Store(snapshot, where.state, Path(where.run), Redactor(secrets(environ)))
-    store.start()
-    store.top("failed", f"{message}. JupyterLab works; nothing else is set up.")
 
     def do(request: dict[str, Any]) -> dict[str, Any]:
         if request.get("do") == "state":
@@ -33,7 +31,11 @@ def strand(message: str, text: str, environ: Mapping[str, str]) -> int:
         raise Refused(message)
 
     Path(where.run).mkdir(parents=True, exist_ok=True)
+    # Before the state is written: whoever reads that asks whether its runner is there.
     server = control.Server(Path(where.run), do)
+    with store.together():
+        store.start()
+        store.top("failed", f"{message}. JupyterLab works; nothing else is set up.")
     code = leave.get()
     server.close()
     store.close()
