@@ -113,7 +113,8 @@ class Feed:
             return
         reading, alive = self._reader.look(), self._alive
         self._looked = time.monotonic()
-        if time.monotonic() - self._felt >= PULSE:
+        # Who has just written lives, though it did not a moment ago.
+        if time.monotonic() - self._felt >= PULSE or (reading is not self._reading and not alive):
             alive = runner.alive(self._run)
             self._felt = time.monotonic()
         if reading is self._reading and alive is self._alive:

@@ -60,6 +60,16 @@ async def test_events_where_nothing_was_started(place: Place, listen: Listen) ->
         assert (await client.next()).data["state"]["title"] == "Test"
 
 
+async def test_a_start_is_never_taken_for_one_whose_runner_died(place: Place, listen: Listen) -> None:
+    """The runner was looked for a moment ago, and was not there yet."""
+    async with listen("events") as client:
+        assert (await client.next()).data["problem"]["kind"] == "missing"
+        with place.runner():
+            place.write()
+            found = await client.until(lambda event: event.data["state"])
+            assert (found.data["alive"], found.data["problem"]) == (True, None)
+
+
 async def test_two_clients_one_reader(place: Place, listen: Listen) -> None:
     place.write(title="one")
     await eventually(nobody_watches)
