@@ -69,6 +69,7 @@ def test_a_cell_begins_its_part_and_says_how_it_ended(house: House, cell: Cell) 
     house.stages = [source(house, "dependencies"), command("other", "true")]
     house.write()
     with house.running(SETUP="guided"):
+        until(lambda: "waits for you" in house.stage("app").message, what="it waits for the user")
         assert "This machine was started with SETUP=guided: each step begins when its cell is run." in cell(
             guide.overview
         )
@@ -77,7 +78,7 @@ def test_a_cell_begins_its_part_and_says_how_it_ended(house: House, cell: Cell) 
             assert said.startswith("What is so: Source app: "), said
             assert "What it means: The image's own code is used.\n" in said
             assert f"your own code goes to {house.workspace}/Own; files that the app looks for go to" in said
-        assert house.states() == {"app": "done", "other": "waiting"}
+        house.until({"app": "done", "other": "waiting"})
 
         (house.workspace / "Own").mkdir()
         assert "your folder Own is empty" in cell(guide.code)
