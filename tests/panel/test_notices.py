@@ -48,7 +48,7 @@ def _notes_closed(request: Request) -> bool:
 def test_who_closes_it_is_left_alone_until_the_next_boot(scene: Scene, page: Page) -> None:
     panel = scene.open(page)
     # JupyterLab notes its layout a moment later, and finds it there after the reload.
-    with page.expect_request(_notes_closed, timeout=WITHIN):
+    with page.expect_event("requestfinished", _notes_closed, timeout=WITHIN):
         panel.sign.click()
     expect(panel.body).to_be_hidden()
     reload(scene, page)
@@ -64,9 +64,8 @@ def test_a_failure_and_the_app_are_told_once(scene: Scene, page: Page) -> None:
     scene.place.write(**start(services=start()["services"][:1]))
     expect(toasts).to_contain_text("Four paintings failed: The wall shows the sketches only.")
     toasts.get_by_role("button", name="Retry").click()
-    until(
-        lambda: {"do": "retry", "stage": "models:paintings"}.items() <= scene.place.requests[-1].items(), what="a retry"
-    )
+    until(lambda: scene.place.requests, what="a retry")
+    assert scene.place.requests == [{"do": "retry", "stage": "models:paintings"}]
     scene.place.write(**calm())
     expect(toasts).to_have_count(0)
 
