@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from images import ground
-from init import access, boot, health, tls
+from init import access, boot, health, portalconfig, tls
 from init.programs import Programs
 from tests.portal import house
 from tests.portal.browser import Reply, ask
@@ -85,7 +86,7 @@ def start_portal(tmp_path: Path) -> Iterator[Callable[..., House]]:
             command = ["caddy", "run", "--config", str(made.home / "etc" / "Caddyfile"), "--adapter", "caddyfile"]
         with (made.logs / "portal.log").open("wb") as log:
             running.append(subprocess.Popen(command, cwd=made.home, env=env, stdout=log, stderr=log))
-        until(lambda: _answers(made, made.plan.portal_port), what=str(made.logs / "portal.log"))
+        until(lambda: _served(made, env), what=str(made.logs / "portal.log"))
         return made
 
     yield start
@@ -154,9 +155,7 @@ def start_stack(made: House, environ: Mapping[str, str], lab: str = "/api") -> S
         )
     port = made.plan.jupyter.port
     try:
-        until(
-            lambda: _answers(made, port, lab) == 200 and _answers(made, made.plan.portal_port), 60, what=str(made.logs)
-        )
+        until(lambda: _answers(made, port, lab) == 200 and _served(made, env), 60, what=str(made.logs))
     except BaseException:
         stop(daemon)
         raise
@@ -165,3 +164,15 @@ def start_stack(made: House, environ: Mapping[str, str], lab: str = "/api") -> S
 
 def _answers(made: House, port: int, path: str = "/.firstlight/health") -> int | None:
     return health.answers(port, path, https=tls.on(made.plan.paths))
+
+
+def _served(made: House, environ: Mapping[str, str]) -> bool:
+    """Whether the portal answers, and listens on all its further ports: it begins with any of them."""
+    further = [*made.plan.jupyter.also, *(s.port for s in made.plan.services if s.port and s.listen)]
+    further += portalconfig.read(environ.get("PORTAL_CONFIG", ""), made.plan, environ).forwards
+    return _answers(made, made.plan.portal_port) is not None and all(map(_listened, further))
+
+
+def _listened(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
