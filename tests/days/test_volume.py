@@ -12,6 +12,7 @@ import docker as docker_sdk
 import pytest
 
 from init.fetch.verify import digest
+from init.state import StageState
 from tests.days.machine import plan, running
 from tests.days.told import only_whole_files, reaches, repaired, stage, told
 from tests.days.watch import Watch
@@ -47,8 +48,11 @@ def test_it_fills_up_in_the_middle_of_a_download(
         with watch.asking():
             until(lambda: hub.sent() > 30 * MB, within=60, what="the download")
             fill(ballast)
-            until(lambda: "failed" in {told(plain, name).state for name in files}, within=120, what="the full disk")
-            failed = [told(plain, name) for name in files if told(plain, name).state == "failed"]
+
+            def failures() -> list[StageState]:
+                return [one for one in (told(plain, name) for name in files) if one.state == "failed"]
+
+            failed = until(failures, within=120, what="the full disk")
             for one in failed:
                 assert "are missing" in one.message or "No space left" in one.message, one.message
                 assert one.consequence == f"No {one.id.removeprefix('models:')}."

@@ -71,6 +71,8 @@ def holding(machine: Machine, page: Page) -> None:
 def in_a_notebook(page: Page) -> None:
     """The same start as the last line of a cell."""
     page.locator('.jp-LauncherCard[data-category="Notebook"]', has_text="Python 3").click()
+    # What is run before the kernel is there, JupyterLab forgets.
+    expect(page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible(timeout=60_000)
     cell = page.locator(".jp-NotebookPanel .jp-CodeCell .cm-content").first
     cell.click()
     page.keyboard.type("from firstlight_lab import progress; progress()")
@@ -112,7 +114,7 @@ def test_a_start_is_seen_steered_and_repaired(machine: Machine, own_hub: Origin,
     expect(paintings).to_have_attribute("data-look", "done", timeout=120_000)
     expect(head).to_contain_text("Lightbox is ready")
 
-    own_hub.limit(2e6)
+    own_hub.limit(1e6)
     choice = panel.locator('.fl-set[data-set="mural"]').get_by_role("checkbox")
     choice.click()
     expect(mural).to_have_attribute("data-look", "active", timeout=30_000)
