@@ -19,6 +19,8 @@ from tests.waiting import until
 CTRL_C = "\x03"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]")
 ROWS, COLUMNS = 50, 160
+READ_WITHIN = 10.0
+"""Seconds to read what a program that has ended has left, where others have its terminal still."""
 
 
 class Terminal:
@@ -55,6 +57,8 @@ class Terminal:
         """Wait until it was shown. Raises AssertionError with all that was."""
         try:
             until(lambda: words in self.text or self.process.poll() is not None, within)
+            if words not in self.text:
+                self._reader.join(READ_WITHIN)
         finally:
             assert words in self.text, self.text
 
@@ -64,8 +68,9 @@ class Terminal:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def ended(self, within: float) -> int:
-        """The exit code as a shell tells it."""
+        """The exit code as a shell tells it. All that was shown has been read then."""
         code = self.process.wait(within)
+        self._reader.join(READ_WITHIN)
         return code if code >= 0 else 128 - code
 
     def __enter__(self) -> Terminal:
@@ -79,5 +84,5 @@ class Terminal:
                 os.killpg(self.process.pid, number)
                 with suppress(subprocess.TimeoutExpired):
                     self.process.wait(60)
-        self._reader.join(10)
+        self._reader.join(READ_WITHIN)
         os.close(self._hands)
