@@ -73,7 +73,8 @@ class Step:
 
     @property
     def detail(self) -> str:
-        done, total = (sum(pair[n] for pair in self.transfers.values()) for n in (0, 1))
+        pairs = list(self.transfers.values())  # it is asked while another thread adds to them
+        done, total = (sum(pair[n] for pair in pairs) for n in (0, 1))
         if total:
             return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
         return self.lines[-1] if self.lines else ""
