@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.waiting import until
 
 USER, PASSWORD = "ci", "s3cret"
@@ -67,9 +67,7 @@ def serving(folder: Path) -> Iterator[Registry]:
     """A registry that keeps everything below `folder`."""
     program = shutil.which("docker-registry")
     assert program, "docker-registry is missing; tests/machine.sh installs it"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (folder / "htpasswd").write_text(HTPASSWD + "\n")
     config = CONFIG.format(root=folder / "store", port=port, htpasswd=folder / "htpasswd")
     (folder / "config.yml").write_text(config)
