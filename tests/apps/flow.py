@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from tests.apps.studio import FILES, Studio
-from tests.portal.browser import HTML, ask, bearer
+from tests.portal.browser import HTML, Reply, ask, bearer
 from tests.waiting import until
 
 
@@ -21,10 +21,11 @@ def follow(studio: Studio, within: float, meanwhile: Callable[[], None] = lambda
     """
     studio.hub.fault("stall", server="cdn")
     lab = studio.port("JupyterLab")
-    until(lambda: _opens(lab, studio.token), 120, what="JupyterLab")
-    assert studio.state().services[0].state == "waiting"
-    holding = ask(studio.port("ComfyUI"), "/", {**HTML, **bearer(studio.token)})
-    assert (holding.status, 'data-page="holding"' in holding.text) == (503, True)
+    until(lambda: (page := _answer(lab, "/lab", studio.token)) and page.status == 200, 120, what="JupyterLab")
+    # The portal and the runner start beside it.
+    holding = until(lambda: _answer(studio.port("ComfyUI"), "/", studio.token), what="the portal")
+    assert holding and (holding.status, 'data-page="holding"' in holding.text) == (503, True)
+    assert until(studio.told, what="the runner").services[0].state == "waiting"  # type: ignore[union-attr]
     studio.hub.clear()
     meanwhile()
 
@@ -57,10 +58,11 @@ def follow(studio: Studio, within: float, meanwhile: Callable[[], None] = lambda
     return image
 
 
-def _opens(lab: int, token: str) -> bool:
+def _answer(port: int, path: str, token: str) -> Reply | None:
+    """What a browser with the token gets; None when nobody answers."""
     with suppress(OSError, HTTPException):
-        return ask(lab, "/lab", bearer(token)).status == 200
-    return False
+        return ask(port, path, {**HTML, **bearer(token)})
+    return None
 
 
 def colours(image: Path) -> int:

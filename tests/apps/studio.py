@@ -95,14 +95,18 @@ class Studio:
 
     @property
     def token(self) -> str:
-        return until(lambda: re.search(r"/lab\?token=(\S+)", self.terminal.text), 300, what="the token")[1]  # type: ignore[index]
+        return until(lambda: re.search(r"/lab\?token=(\S+)\n", self.terminal.text), 300, what="the token")[1]  # type: ignore[index]
 
     @property
     def workspace(self) -> Path:
         return self.root / "workspace"
 
+    def told(self) -> Snapshot | None:
+        """The runner's state; None: it has not told any yet."""
+        return read(self.workspace / ".firstlight")
+
     def state(self) -> Snapshot:
-        found = read(self.workspace / ".firstlight")
+        found = self.told()
         assert found is not None
         return found
 
