@@ -110,6 +110,14 @@ class Machine:
         assert code == 0, f"{argv} ended with {code}: {output}"
         return output
 
+    def own(self) -> list[tuple[str, str]]:
+        """User and command line of the processes that the container itself has started: what Docker puts in from
+        outside, as its health checks, is root's before it is the user's."""
+        self.container.reload()
+        first, rows = self.container.attrs["State"]["Pid"], self.container.top(ps_args="-eo user,pid,ppid,args")
+        pids = {pid for _, pid, *_ in rows["Processes"]}
+        return [(row[0], row[3]) for row in rows["Processes"] if row[2] in pids or row[1] == str(first)]
+
     def state(self) -> dict[str, Any]:
         """As the runner says now; nothing is in it before there is one."""
         # Exit code 1 says that something failed; what it prints is the state all the same.

@@ -135,8 +135,8 @@ def test_files_belong_to_the_user_and_only_the_user_may_write(container: Machine
 
 
 def test_every_process_runs_as_the_image_s_user(container: Machine) -> None:
-    owners = {row[0] for row in container.container.top(ps_args="-eo user,pid,args")["Processes"]}
-    assert len(owners) == 1
+    own = container.own()
+    assert len({owner for owner, _ in own}) == 1, own
 
 
 def test_nothing_says_latest(container: Machine) -> None:

@@ -47,9 +47,11 @@ def test_the_image_names_its_user(machine: Machine) -> None:
 def test_everything_becomes_ready_without_root(machine: Machine) -> None:
     assert machine.settled()["phase"] == "ready", machine.said()
     rows = machine.container.top(ps_args="-eo user:32,pid,args")["Processes"]
-    inside = machine.run("ps", "-eo", "user:32=,args=").splitlines()
+    inside = [row.split(None, 3) for row in machine.run("ps", "-eo", "pid=,ppid=,user:32=,args=").splitlines()]
     assert len(rows) >= 5
-    assert {line.split()[0] for line in inside} == {"maker"}, inside
+    # What Docker puts in from outside, as its health checks, has no parent here, and is root's before it is the user's.
+    own = [row for row in inside if row[1] != "0" or row[0] == "1"]
+    assert {owner for _, _, owner, _ in own} == {"maker"}, own
 
 
 def test_the_desktop_is_the_user_s(machine: Machine) -> None:
