@@ -56,9 +56,10 @@ def test_jupyterlab_opens_while_models_are_still_on_their_way(
         assert (lab.status, "JupyterLab" in lab.body) == (200, True)
         holding = machine.get(port, headers=machine.bearer() | page)
         assert (holding.status, 'data-page="holding"' in holding.body) == (503, True)
-        state = machine.state()
-        assert {stage["id"]: stage["state"] for stage in state["stages"]}["models:sketches"] == "running"
-        assert {service["id"]: service["state"] for service in state["services"]}["lightbox"] == "waiting"
+        asked = {"id": "models:sketches", "state": "running"}.items()
+        until(lambda: any(asked <= stage.items() for stage in machine.state()["stages"]), what="the runner tells of it")
+        services = machine.state()["services"]
+        assert {service["id"]: service["state"] for service in services}["lightbox"] == "waiting"
 
         held_back.clear()
         until(lambda: machine.get(port, "/health", headers=machine.bearer()).status == 200, within=120)
