@@ -37,7 +37,8 @@ def test_whatever_goes_into_an_image_changes_its_tag(tmp_path: Path, monkeypatch
     shipped = tmp_path / "tool" / "run.py"
     shipped.write_text("one\n")
     runner = tmp_path / "init"
-    shutil.copytree(context.RUNNER, runner)
+    # Who runs it meanwhile compiles it.
+    shutil.copytree(context.RUNNER, runner, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(context, "RUNNER", runner)
 
     def checksum(arguments: dict[str, str] | None = None, at: str | None = None, base: str | None = None) -> str:
