@@ -104,6 +104,8 @@ def opened(page: Page, machine: Machine, port: int = PORT, path: str = "/") -> P
         return True
 
     until(loaded, within=90, what="noVNC's page")
+    # Until it has the browser's size, what is seen now will soon be elsewhere.
+    sees(machine, screen=[SIZE["width"], SIZE["height"]])
     shows(page, machine)
     page.wait_for_function("() => !document.querySelector('#noVNC_status.noVNC_open')")  # it takes clicks for itself
     return page
