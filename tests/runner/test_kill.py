@@ -49,11 +49,12 @@ def recorded(house: House) -> set[str]:
 
 def at_work(house: House) -> list[int]:
     """Programs of stages that live: one that was just being started when the runner was killed runs on until the next
-    runner ends it."""
-    wanted, found = f"FIRSTLIGHT_WORKSPACE={house.workspace}".encode(), []
+    runner ends it. At first it has the runner's environment, then the workspace as its folder."""
+    wanted, found = f"FIRSTLIGHT_PLAN={house.root}/home/plan.json".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+            begins = wanted in (folder / "environ").read_bytes().split(b"\0")
+            if begins or (folder / "cwd").readlink() == house.workspace:
                 found.append(int(folder.name))
     return found
 
