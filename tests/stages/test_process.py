@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -88,7 +89,8 @@ def test_secrets_are_not_written(runner: Runner) -> None:
 def test_a_failure_tells_code_reason_and_log(runner: Runner) -> None:
     with pytest.raises(StageFailed) as failure:
         runner(["sh", "-c", "echo start; echo 'error: no such header'; echo bye; exit 3"])
-    assert failure.value.message == "sh ended with 3 at once: error: no such header"
+    # How soon is a matter of the machine: what is idle waits for all else.
+    assert re.fullmatch(r"sh ended with 3 (at once|after \d.*): error: no such header", failure.value.message)
     assert failure.value.hint == f"see {runner.log}"
     assert runner(["sh", "-c", "exit 3"], check=False) == 3
 
@@ -96,7 +98,9 @@ def test_a_failure_tells_code_reason_and_log(runner: Runner) -> None:
 def test_it_runs_at_idle_priority_in_its_own_session(runner: Runner) -> None:
     heard: list[str] = []
     code = "import os; print(os.sched_getscheduler(0), os.getsid(0) == os.getpid())"
-    runner([sys.executable, "-c", code + "; print(open('/proc/self/oom_score_adj').read())"], on_line=heard.append)
+    # The first to go when memory runs out, though not from its first moment: the runner says so once it has begun.
+    seen = "while (score := open('/proc/self/oom_score_adj').read()) != '900\\n': pass\nprint(score)"
+    runner([sys.executable, "-c", f"{code}\n{seen}"], within=60, on_line=heard.append)
     assert "chrt" in idle_prefix() and "ionice" in idle_prefix()
     assert heard[:2] == [f"{os.SCHED_IDLE} True", "900"]
 
