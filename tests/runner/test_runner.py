@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,10 @@ def test_no_secret_in_state_events_logs_or_the_process_list(tmp_path: Path) -> N
     house = House(tmp_path, [command("leaky", line)])
     with house.running(HF_TOKEN="tops3cret-token"):
         house.until({"leaky": "failed"})
-        argv = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        argv = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                argv.append(path.read_bytes())
         assert not [line for line in argv if b"tops3cret-token" in line and b"echo" not in line]
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in ("plan.json", "leaky.json")]
     assert any(path.name == "leaky.log" for path in written)
