@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from init import control
+from init.attempt import Attempt
 from init.plan import Stage
+from init.redact import Redactor
 from init.specs import CommandSpec, FileSpec, ModelsSpec
+from init.stages import HANDLERS
 from init.state import ENDED, latest
 from tests.runner.support import House, command, stop
 from tests.waiting import until
@@ -72,14 +75,30 @@ def test_attempts_pauses_timeouts_and_degrading(tmp_path: Path) -> None:
         ],
     )
     with house.running():
-        until(lambda: "again in 2 s" in ((house.snapshot() and house.stage("second").message) or ""))
-        assert house.stage("second").message.startswith("attempt 1 of 2 failed: sh ended with 1")
         house.until({"second": "done", "slow": "degraded", "user": "done"})
         slow = house.stage("slow")
         assert "did not end in time" in slow.message
         assert (slow.consequence, slow.repair) == ("Slower.", "firstlight retry slow")
         assert house.stage("second").attempt == 2
         house.until_phase("degraded")
+
+
+def test_between_two_attempts_it_says_why_and_for_how_long(tmp_path: Path) -> None:
+    told: list[str] = []
+    house = House(tmp_path, [command("a", "echo x >> tries; test $(wc -l < tries) -ge 2", attempts=2)])
+    end = Attempt(
+        plan=house.plan,
+        stage=house.stages[0],
+        handler=HANDLERS["command"],
+        environ=house.environ(),
+        redactor=Redactor(),
+        tell=lambda **changes: told.append(changes.get("message", "")),
+        marks={},
+        results={},
+    ).run()
+    assert end.state == "done" and house.lines("tries") == ["x", "x"]
+    (said,) = filter(None, told)
+    assert said.startswith("attempt 1 of 2 failed: sh ended with 1 ") and said.endswith("; again in 2 s")
 
 
 def test_what_cannot_work_is_not_tried_at_every_start(tmp_path: Path) -> None:
