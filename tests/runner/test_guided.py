@@ -9,7 +9,7 @@ from pathlib import Path
 from init.plan import Stage
 from init.specs import NotebookSpec
 from tests.origin import Origin
-from tests.runner.support import House, command, service, stop, supervised
+from tests.runner.support import House, command, service, supervised
 from tests.runner.test_models import models
 from tests.waiting import until
 
@@ -39,8 +39,8 @@ def test_everything_waits_and_each_word_begins_a_part_with_what_it_needs(tmp_pat
     house = House(tmp_path, [marked("env"), marked("code"), marked("packages", "env", "code"), marked("other")])
     with house.running(**GUIDED):
         waits(house, "env", "code", "packages", "other")
-        snapshot = until(lambda: house.snapshot() if "waits for you" in str(house.snapshot()) else None)
-        assert snapshot is not None
+        snapshot = until(lambda: (found := house.snapshot()) and found.headline.text != "Starting" and found)
+        assert snapshot
         assert snapshot.headline.text == "Test waits for you: 0 of 4 steps done, begin the next one"
         assert snapshot.headline.repair == "firstlight start"
         assert (house.lines("done.txt"), snapshot.phase) == ([], "starting")
@@ -113,7 +113,9 @@ def test_services_wait_too_unless_they_need_no_stage(tmp_path: Path) -> None:
         waits(house, "service:app")
         assert house.firstlight("start", "app").stdout == "service:app begins\n"
         house.until({"service:app": "ready"})
+    former = house.runner()
     with supervised(house, runner=True, **GUIDED):
+        until(lambda: house.runner() != former, what="a state of this runner")
         house.until({"service:app": "ready", "service:desk": "ready"})
 
 
@@ -148,7 +150,6 @@ def test_another_value_is_explained_and_everything_runs(tmp_path: Path) -> None:
         assert snapshot.message == (
             "SETUP=manual is neither guided nor auto: everything is set up by itself, as with auto"
         )
-    runner = house.start(SETUP="auto")
-    house.until_phase("ready")
-    stop(runner)
+    with house.running(SETUP="auto"):
+        house.until_phase("ready")
     assert house.lines("done.txt") == ["env"]
