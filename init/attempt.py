@@ -71,10 +71,13 @@ class Attempt:
         self._current = threading.Event()
         self._began = time.time()
         self._over = False
+        self._telling = threading.Lock()
         self._fingerprint = ""
 
     def end(self) -> None:
-        self.cancel.set()
+        """Once this returns, nothing more is told."""
+        with self._telling:
+            self.cancel.set()
         self._current.set()
 
     def fresh(self) -> bool:
@@ -210,8 +213,9 @@ class Attempt:
 
     def _tell(self, **changes: Any) -> None:
         # Whoever took the stage back has said how it stands: a late word must not set it at work again.
-        if not (self._over or self.cancel.is_set()):
-            self.tell(**changes)
+        with self._telling:
+            if not (self._over or self.cancel.is_set()):
+                self.tell(**changes)
 
     def _write_traceback(self, log: Path) -> None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,35 @@ def test_a_stage_that_was_taken_back_says_nothing_more(tmp_path: Path) -> None:
     attempt.end()
     attempt._report(message="late")
     assert told == ["at work"]
+
+
+def test_whoever_takes_a_stage_back_has_the_last_word(tmp_path: Path) -> None:
+    where, stage = house(tmp_path)
+    speaks, goes_on, told = threading.Event(), threading.Event(), list[str]()
+
+    def tell(**changes: str) -> None:
+        speaks.set()
+        assert goes_on.wait(20)
+        told.append(changes["message"])
+
+    attempt = Attempt(
+        plan=where.plan,
+        stage=stage,
+        handler=HANDLERS["command"],
+        environ={},
+        redactor=Redactor(),
+        tell=tell,
+        marks={},
+        results={},
+    )
+    with ThreadPoolExecutor(2) as pool:
+        report = pool.submit(attempt._report, message="at work")
+        assert speaks.wait(20)
+        end = pool.submit(attempt.end)
+        end.add_done_callback(lambda _: told.append("taken back"))
+        with pytest.raises(TimeoutError):
+            end.result(timeout=0.2)
+        goes_on.set()
+        report.result(20)
+        end.result(20)
+    assert told == ["at work", "taken back"]
