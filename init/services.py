@@ -137,9 +137,10 @@ class Watcher:
         self._ends.append(time.monotonic())
         self._began = time.monotonic()
         self._unanswered = 0
-        self._store.service(self._spec.id, restarts=len(self._ends), started=float(program.start))
-        if self._state in ("ready", "failed"):
-            self._say("starting", f"ended, and was started again ({len(self._ends)} of {self._spec.restarts})")
+        with self._store.together():
+            self._store.service(self._spec.id, restarts=len(self._ends), started=float(program.start))
+            if self._state in ("ready", "failed"):
+                self._say("starting", f"ended, and was started again ({len(self._ends)} of {self._spec.restarts})")
 
     def _judge(self, program: Program, answer: Answer) -> None:
         if self._spec.ready is None and program.state != "RUNNING":

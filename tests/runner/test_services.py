@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from init.plan import ReadySpec
 from init.programs import Programs
+from init.readiness import probe
 from tests.ports import free_port
 from tests.runner.support import House, command, service, supervised, web
 from tests.waiting import until
@@ -35,6 +39,24 @@ def server(house: House) -> list[str]:
     return [sys.executable, "server.py", "{port}"]
 
 
+@contextmanager
+def answering(house: House, port: int) -> Iterator[None]:
+    """The server by itself."""
+    words = [str(port) if word == "{port}" else word for word in server(house)]
+    with subprocess.Popen(words, cwd=house.workspace) as process:
+        try:
+            until(lambda: probe(ReadySpec(tcp=True), port, house.workspace).ready, what="its server")
+            yield
+        finally:
+            process.kill()
+
+
+def restarted(house: House, times: int) -> bool:
+    """Whether the app is ready again, in one look."""
+    app = house.service("app")
+    return (app.restarts, app.state) == (times, "ready")
+
+
 def pid_of(house: House, name: str) -> int:
     return Programs(Path(house.paths.run, "supervisor.sock")).look(name).pid
 
@@ -55,18 +77,19 @@ def test_a_service_starts_when_its_needs_hold_and_is_looked_after(tmp_path: Path
 
         first = pid_of(house, "app")
         os.kill(first, signal.SIGKILL)
-        until(lambda: house.service("app").restarts == 1 and house.service("app").state == "ready")
+        until(lambda: restarted(house, 1))
         assert pid_of(house, "app") != first
 
         runner = pid_of(house, "init")
         second = pid_of(house, "app")
         os.kill(runner, signal.SIGKILL)
         until(lambda: pid_of(house, "init") not in (0, runner))
-        until(
-            lambda: (
-                house.service("app").state == "ready" and house.stage("slow").message == "kept from an earlier start"
-            )
-        )
+
+        def taken_up() -> bool:
+            seen = house.snapshot() or snapshot
+            return (seen.services[0].state, seen.stages[0].message) == ("ready", "kept from an earlier start")
+
+        until(taken_up)
         assert pid_of(house, "app") == second
         boots = {event["boot"] for event in house.events("boot")}
         assert len(house.events("boot")) == 2 and len(boots) == 1
@@ -114,11 +137,16 @@ def test_an_app_that_dies_at_once(tmp_path: Path) -> None:
 
 def test_an_app_that_dies_after_a_while_is_not_started_for_ever(tmp_path: Path) -> None:
     house = House(tmp_path)
-    # Long enough for supervisor to count each start as a good one: it would go on without end.
-    words = ["sh", "-c", "echo x >> starts; sleep 1.5; echo 'error: lost the GPU' >&2; exit 1"]
+    # Ready, it counts for supervisor as started well, which would go on without end.
+    wait = "until test -e end.$(wc -l < starts); do sleep 0.05; done"
+    words = ["sh", "-c", f"echo x >> starts; {wait}; echo 'error: lost the GPU' >&2; exit 1"]
     house.services[:] = [service("app", words, restarts=1)]
     house.write()
     with supervised(house, runner=True):
+        house.until({"service:app": "ready"})
+        (house.workspace / "end.1").touch()
+        until(lambda: restarted(house, 1))
+        (house.workspace / "end.2").touch()
         house.until({"service:app": "failed"})
         assert house.service("app").message.startswith(
             "ended 2 times within ten minutes, last with: error: lost the GPU"
@@ -142,12 +170,12 @@ def test_a_ready_service_that_is_busy_for_a_moment_stays_ready(tmp_path: Path) -
 
 def test_a_service_that_stops_answering_and_comes_back(tmp_path: Path) -> None:
     house = House(tmp_path)
-    house.services[:] = [
-        service("app", server(house), port=1, listen=free_port(), ready=ReadySpec(http="/", within=1.0))
-    ]
+    port = free_port()
+    # What answers is there before: the app is given a second.
+    house.services[:] = [service("app", ["sleep", "300"], port=1, listen=port, ready=ReadySpec(http="/", within=1.0))]
     house.write()
     (house.workspace / "busy").touch()
-    with supervised(house, runner=True):
+    with answering(house, port), supervised(house, runner=True):
         house.until({"service:app": "failed"})
         assert "after 1 s it answers / with status 503" in house.service("app").message
         pid = pid_of(house, "app")
