@@ -134,10 +134,13 @@ def _measuring(context: Context, cache: Path) -> Iterator[None]:
     """Report the bytes that arrive: to a pipe micromamba tells nothing while it downloads."""
     ended, before = threading.Event(), _archives(cache)
 
+    def look() -> None:
+        if arrived := _archives(cache) - before:
+            context.report(done=arrived)
+
     def watch() -> None:
         while not ended.wait(_LOOK):
-            if arrived := _archives(cache) - before:
-                context.report(done=arrived)
+            look()
 
     thread = threading.Thread(target=watch, daemon=True, name="conda downloads")
     thread.start()
@@ -146,6 +149,7 @@ def _measuring(context: Context, cache: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+    look()
 
 
 def _archives(cache: Path) -> int:
