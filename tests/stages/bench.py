@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -10,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from init import children
 from init.paths import Paths
 from init.plan import Kind, Plan, Stage
 from init.process import Runner
 from init.specs import CommandSpec, GitSpec, KernelSpec, ModelsSpec, NodesSpec, NotebookSpec, PythonSpec, Spec
 from init.stages import HANDLERS
 from init.stages.context import Context, Outcome
+from tests.waiting import until
 
 KINDS: dict[type[Spec], Kind] = {
     PythonSpec: "python",
@@ -67,6 +70,25 @@ class Bench:
     def _report(self, *, message: str | None = None, **_: Any) -> None:
         if message is not None:
             self.messages.append(message)
+
+
+def until_there(runner: subprocess.Popen[bytes], folder: Path, pattern: str) -> None:
+    """Until there is such a file in the folder, or the process has ended."""
+
+    def there() -> bool:
+        try:
+            return any(folder.glob(pattern))
+        except FileNotFoundError:  # what an attempt that was killed has left is being removed
+            return False
+
+    until(lambda: there() or runner.poll() is not None, every=0.002)
+
+
+def kill(bench: Bench, runner: subprocess.Popen[bytes]) -> None:
+    """Kill a process that runs a stage on this bench; what it has left running ends, as at the next start."""
+    runner.kill()
+    runner.wait()
+    children.reap(Path(bench.paths.run))
 
 
 def ran(log: str, *words: str) -> list[str]:

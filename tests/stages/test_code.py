@@ -13,7 +13,7 @@ import pytest
 from init.failure import StageFailed
 from init.specs import Code, GitSpec
 from init.stages import code as code_module
-from tests.stages.bench import Bench, ran, write
+from tests.stages.bench import Bench, kill, ran, write
 from tests.stages.repositories import Repositories, git
 
 
@@ -304,8 +304,7 @@ def test_kill_while_fetching(bench: Bench, repos: Repositories) -> None:
         runner = subprocess.Popen(words, env={**os.environ})
         while runner.poll() is None and not (partial / moment).exists():
             os.sched_yield()
-        runner.kill()
-        runner.wait()
+        kill(bench, runner)
         assert not at(bench).exists() or (at(bench) / "file39.txt").exists()
     assert bench.run(source(Code(repos.smart("app"), "main", commit))).result["commit"] == commit
     assert git("status", "--porcelain", cwd=at(bench)) == ""

@@ -25,8 +25,7 @@ from init.specs import CommandSpec, CondaSpec, PythonSpec
 from init.stages import conda, python
 from init.stages.environment import Environment
 from tests.stages import channel, wheels
-from tests.stages.bench import Bench, ran, write
-from tests.waiting import until
+from tests.stages.bench import Bench, kill, ran, until_there, write
 
 STANDS_IN = Path(__file__).with_name("micromamba.py")
 ACTIVATE = """
@@ -208,13 +207,8 @@ def test_what_a_kill_left_is_made_again(bench: Bench, channels: Channels, home: 
     words = [sys.executable, "-c", script, bench.root, bench.cache, channel.PYTHON, json.dumps(asked)]
     for moment in ("conda-meta", "conda-meta/python*.json", ".firstlight/activation.json"):
         runner = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL)
-
-        def there(runner: subprocess.Popen[bytes] = runner, moment: str = moment) -> bool:
-            return any(home.glob(moment)) or runner.poll() is not None
-
-        until(there, every=0.002)
-        runner.kill()
-        runner.wait()
+        until_there(runner, home, moment)
+        kill(bench, runner)
     bench.run(spec, "viso_env")
     assert says(home, "import fromconda; print(fromconda.__version__)") == "1.5"
     assert (home / "share/cuda/version").exists() and (home / "bin/activate").exists()

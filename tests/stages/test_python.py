@@ -17,8 +17,7 @@ from init.stages import layers
 from init.stages.context import Outcome
 from init.stages.environment import Environment
 from tests.stages import wheels
-from tests.stages.bench import Bench, ran, write
-from tests.waiting import until
+from tests.stages.bench import Bench, kill, ran, until_there, write
 
 Index = tuple[Path, str]
 
@@ -200,22 +199,11 @@ def test_kill_while_it_is_made(bench: Bench, torch: Index) -> None:
     env = bench.paths.env("app")
     for moment in ("pyvenv.cfg", "lib/python3*/site-packages/many*"):
         runner = subprocess.Popen(words)
-        _until_there(runner, env, moment)
-        runner.kill()
-        runner.wait()
+        until_there(runner, env, moment)
+        kill(bench, runner)
     bench.run(spec(torch, *packages), "app")
     assert len(installed(bench)) == 30
     assert Environment(bench.context(PythonSpec("app")), "app").unfinished() == []
-
-
-def _until_there(runner: subprocess.Popen[bytes], folder: Path, pattern: str) -> None:
-    def there() -> bool:
-        try:
-            return any(folder.glob(pattern))
-        except FileNotFoundError:  # what an attempt that was killed has left is being removed
-            return False
-
-    until(lambda: there() or runner.poll() is not None, every=0.002)
 
 
 def test_a_notebook_kernel(bench: Bench, torch: Index) -> None:
