@@ -112,8 +112,10 @@ class Demo:
         return found if found and views.settled(found) else None
 
     def made(self) -> dict[str, tuple[int, int]]:
-        """Everything that was installed, compiled or fetched: which file it is, and when it was written."""
-        files = [self.checkout / ".venv" / "ready", *(file for name in RARE for file in (self.root / name).rglob("*"))]
+        """Every file that was installed, compiled or fetched: which one it is, and when it was written. Not what
+        Python writes down of a module when somebody imports it first."""
+        found = [self.checkout / ".venv" / "ready", *(file for name in RARE for file in (self.root / name).rglob("*"))]
+        files = [file for file in found if not file.is_dir() and "__pycache__" not in file.parts]
         return {str(file): (file.lstat().st_ino, file.lstat().st_mtime_ns) for file in files}
 
 
