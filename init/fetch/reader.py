@@ -38,9 +38,15 @@ def obey(order: dict[str, Any]) -> None:
         if order["do"] == "digest":
             say(digest=verify.digest(path, on_bytes, blob=order["blob"]))
         else:
-            address, size = Address(order["url"]), order["size"]
-            rest = {"reserve": order["reserve"], "fast": order["fast"]}
-            found = stream(address, path, size, on_bytes, lambda: say(fast=True), **rest)
+            found = stream(
+                Address(order["url"]),
+                path,
+                order["size"],
+                on_bytes,
+                lambda: say(fast=True),
+                reserve=order["reserve"],
+                fast=order["fast"],
+            )
             say(digest=found)
     except Slow:
         say(slow=True)

@@ -7,17 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from init import state
+from init.attempt import Attempt
 from init.journal import events
 from init.paths import Paths
 from init.plan import Need, Plan, ReadySpec, ServiceSpec, Stage, dump
+from init.redact import Redactor
 from init.specs import CommandSpec
+from init.stages import HANDLERS
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +73,19 @@ class House:
 
     def write(self) -> None:
         (self.root / "home" / "plan.json").write_text(dump(self.plan))
+
+    def attempt(self, stage: Stage, tell: Callable[..., None]) -> Attempt:
+        """An attempt at a stage, without a runner; `tell` hears what it says."""
+        return Attempt(
+            plan=self.plan,
+            stage=stage,
+            handler=HANDLERS[stage.kind],
+            environ=self.environ(),
+            redactor=Redactor(),
+            tell=tell,
+            marks={},
+            results={},
+        )
 
     def environ(self, **more: str) -> dict[str, str]:
         kept = {

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from init import record
-from init.attempt import Attempt, intact
+from init.attempt import intact
 from init.fetch.ledger import Ledger, Line
 from init.plan import Stage
 from init.record import Record
-from init.redact import Redactor
 from init.specs import FileSpec, ModelsSpec
-from init.stages import HANDLERS
 from tests.runner.support import House, command
 
 
@@ -110,16 +108,7 @@ def test_model_files_must_be_as_they_were_verified(tmp_path: Path) -> None:
 def test_a_stage_that_was_taken_back_says_nothing_more(tmp_path: Path) -> None:
     where, stage = house(tmp_path)
     told: list[str] = []
-    attempt = Attempt(
-        plan=where.plan,
-        stage=stage,
-        handler=HANDLERS["command"],
-        environ={},
-        redactor=Redactor(),
-        tell=lambda **changes: told.append(changes["message"]),
-        marks={},
-        results={},
-    )
+    attempt = where.attempt(stage, lambda **changes: told.append(changes["message"]))
     attempt._report(message="at work")
     attempt.end()
     attempt._report(message="late")
@@ -135,16 +124,7 @@ def test_whoever_takes_a_stage_back_has_the_last_word(tmp_path: Path) -> None:
         assert goes_on.wait(20)
         told.append(changes["message"])
 
-    attempt = Attempt(
-        plan=where.plan,
-        stage=stage,
-        handler=HANDLERS["command"],
-        environ={},
-        redactor=Redactor(),
-        tell=tell,
-        marks={},
-        results={},
-    )
+    attempt = where.attempt(stage, tell)
     with ThreadPoolExecutor(2) as pool:
         report = pool.submit(attempt._report, message="at work")
         assert speaks.wait(20)

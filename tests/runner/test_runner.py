@@ -10,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from init import control
-from init.attempt import Attempt
 from init.plan import Stage
-from init.redact import Redactor
 from init.specs import CommandSpec, FileSpec, ModelsSpec
-from init.stages import HANDLERS
 from init.state import ENDED, latest
 from tests.runner.support import House, command, stop
 from tests.waiting import until
@@ -86,16 +83,7 @@ def test_attempts_pauses_timeouts_and_degrading(tmp_path: Path) -> None:
 def test_between_two_attempts_it_says_why_and_for_how_long(tmp_path: Path) -> None:
     told: list[str] = []
     house = House(tmp_path, [command("a", "echo x >> tries; test $(wc -l < tries) -ge 2", attempts=2)])
-    end = Attempt(
-        plan=house.plan,
-        stage=house.stages[0],
-        handler=HANDLERS["command"],
-        environ=house.environ(),
-        redactor=Redactor(),
-        tell=lambda **changes: told.append(changes.get("message", "")),
-        marks={},
-        results={},
-    ).run()
+    end = house.attempt(house.stages[0], lambda **changes: told.append(changes.get("message", ""))).run()
     assert end.state == "done" and house.lines("tries") == ["x", "x"]
     (said,) = filter(None, told)
     assert said.startswith("attempt 1 of 2 failed: sh ended with 1 ") and said.endswith("; again in 2 s")
