@@ -8,7 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -215,6 +217,32 @@ def test_a_lease_of_another_machine(tmp_path: Path, alive: bool) -> None:
         return not lease.held
 
     until(woken, within=15, what="this one finds that it has lost it")
+
+
+def test_a_lease_in_the_middle_of_a_beat_is_given_back_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of its file may be another file's as soon as it is closed."""
+    ours, write = Lease(tmp_path, beat=0.05, dead=30.0), os.pwrite
+    beats, goes_on, order = threading.Event(), threading.Event(), list[str]()
+    assert ours.acquire()
+
+    def slow(handle: int, data: bytes, at: int) -> int:
+        beats.set()
+        assert goes_on.wait(20)
+        order.append("beat")
+        return write(handle, data, at)
+
+    monkeypatch.setattr(os, "pwrite", slow)
+    assert beats.wait(20)
+    with ThreadPoolExecutor(1) as pool:
+        released = pool.submit(ours.release)
+        released.add_done_callback(lambda _: order.append("released"))
+        with pytest.raises(TimeoutError):
+            released.result(timeout=0.2)
+        goes_on.set()
+        released.result(20)
+    assert order[0] == "beat" and order[-1] == "released"
 
 
 def test_a_lease_is_kept_by_its_beat_and_free_at_once_when_given_back(tmp_path: Path) -> None:
